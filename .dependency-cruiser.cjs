@@ -1,0 +1,43 @@
+// The layers of docs/design/0001-layers.md: imports point downward only, without circles.
+const rooms = ['router', 'observability', 'policies', 'indexer', 'datalayer', 'api', 'controller', 'proxy', 'epp', 'sim'];
+const allowed = {
+  router: [],
+  observability: [],
+  policies: ['router'],
+  indexer: ['router'],
+  datalayer: ['router', 'observability'],
+  api: ['policies', 'router'],
+  controller: ['api', 'policies', 'router', 'observability'],
+  proxy: ['router', 'observability'],
+  epp: ['router', 'observability'],
+  sim: ['router', 'observability'],
+};
+module.exports = {
+  forbidden: [
+    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
+    ...rooms.map((room) => ({
+      name: `${room}-imports-downward-only`,
+      severity: 'error',
+      from: { path: `^src/${room}/`, pathNot: '\\.test\\.ts$' },
+      to: { path: '^src/', pathNot: `^src/(${[room, ...allowed[room]].join('|')})/` },
+    })),
+    {
+      name: 'the-decision-does-no-io',
+      severity: 'error',
+      from: { path: '^src/(router|policies)/', pathNot: '\\.test\\.ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'the-router-needs-no-package',
+      severity: 'error',
+      from: { path: '^src/router/', pathNot: '\\.test\\.ts$' },
+      to: { path: 'node_modules' },
+    },
+    { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/', pathNot: '\\.(test|d)\\.ts$|^src/main\\.ts$' }, to: {} },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+  },
+};

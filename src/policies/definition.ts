@@ -1,0 +1,69 @@
+import type { Static, TObject } from 'typebox';
+import type { Direction, Filter, Picker, Scorer } from '../router/plugin.ts';
+import type { EndpointStates } from '../router/states.ts';
+
+/** What a plugin may read at decision time. */
+export interface PluginContext {
+  readonly states: EndpointStates;
+  /** Uniform in [0, 1); injected so that tests own chance. */
+  readonly random: () => number;
+}
+
+interface Definition<S extends TObject> {
+  /** The name that configuration uses. */
+  readonly type: string;
+  /** One sentence for the reference docs. */
+  readonly summary: string;
+  /** Schema of `parameters`, with defaults; unknown fields are refused. */
+  readonly parameters: S;
+}
+
+export interface FilterDefinition<S extends TObject = TObject> extends Definition<S> {
+  readonly kind: 'filter';
+  create(parameters: Static<S>, context: PluginContext): Filter;
+}
+
+export interface ScorerDefinition<S extends TObject = TObject> extends Definition<S> {
+  readonly kind: 'scorer';
+  readonly direction: Direction;
+  /** Whether it reads `candidates.cachedTokens`. */
+  readonly readsHits: boolean;
+  create(parameters: Static<S>, context: PluginContext): Scorer;
+}
+
+export interface PickerDefinition<S extends TObject = TObject> extends Definition<S> {
+  readonly kind: 'picker';
+  create(parameters: Static<S>, context: PluginContext): Picker;
+}
+
+/** A plugin as configuration names it. */
+export interface PluginSpec {
+  readonly type: string;
+  readonly parameters?: Readonly<Record<string, unknown>>;
+}
+
+export interface ScorerSpec extends PluginSpec {
+  readonly weight?: number;
+}
+
+/** A scheduling profile spelled out. */
+export interface ProfileSpec {
+  readonly filters?: readonly PluginSpec[];
+  readonly scorers?: readonly ScorerSpec[];
+  /** `picker-min-random` where it is left out. */
+  readonly picker?: PluginSpec;
+}
+
+/** A strategy of RoutingPolicy: a named profile. */
+export interface PresetDefinition<S extends TObject = TObject> extends Definition<S> {
+  readonly kind: 'preset';
+  /** The union member that holds its parameters: the type in lower camel case. */
+  readonly member: string;
+  expand(parameters: Static<S>): ProfileSpec;
+}
+
+/** Keep the parameter type between a definition's schema and its code; the registry forgets it again. */
+export const defineFilter = <S extends TObject>(definition: FilterDefinition<S>): FilterDefinition<S> => definition;
+export const defineScorer = <S extends TObject>(definition: ScorerDefinition<S>): ScorerDefinition<S> => definition;
+export const definePicker = <S extends TObject>(definition: PickerDefinition<S>): PickerDefinition<S> => definition;
+export const definePreset = <S extends TObject>(definition: PresetDefinition<S>): PresetDefinition<S> => definition;

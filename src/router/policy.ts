@@ -1,0 +1,91 @@
+import type { Endpoint } from './endpoint.ts';
+import type { PrefixSource } from './prefix.ts';
+import type { SchedulingProfile } from './profile.ts';
+
+/** A set of engines that serve the same models. */
+export interface BackendGroup {
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Models declared or learned; empty while nothing is known, which counts as any. */
+  readonly models: readonly string[];
+  readonly modelsDeclared: boolean;
+  readonly endpoints: readonly Endpoint[];
+  readonly prefixSource: PrefixSource;
+  /** Asks an external KV manager before the decision; absent where the group has none. */
+  readonly managerLookup?: ManagerLookup;
+}
+
+/**
+ * Cached tokens by endpoint address for a prompt. Never rejects and never takes longer than its own time-out:
+ * a failure is an empty map and a counter. `null` when it does not ask at all (breaker open, too many in flight).
+ */
+export type ManagerLookup = (query: ManagerQuery) => Promise<ReadonlyMap<string, number> | null>;
+
+/** What an external KV manager is told of a request. */
+export interface ManagerQuery {
+  readonly model: string;
+  /** The request's body as parsed; only prompt-like fields are read. */
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly candidates: readonly string[];
+}
+
+/** One backend of a policy. */
+export interface Backend {
+  readonly group: BackendGroup;
+  /** Share of traffic relative to the others' weights. */
+  readonly weight: number;
+  /** The model name that this backend's engines know, if it is another. */
+  readonly rewriteModel: string | null;
+}
+
+/** Milliseconds; 0 means no limit. */
+export interface Timeouts {
+  readonly connect: number;
+  readonly firstByte: number;
+  readonly streamIdle: number;
+  readonly nonStreaming: number;
+  readonly request: number;
+}
+
+export type RetryCause = 'ConnectFailure' | 'Reset' | 'Unavailable' | 'Timeout';
+
+export interface Retries {
+  /** Further endpoints after the first. */
+  readonly attempts: number;
+  readonly on: readonly RetryCause[];
+  /** At most this share of the requests of the last seconds may be retries, and always this many a second. */
+  readonly budget: { readonly percent: number; readonly minPerSecond: number };
+}
+
+export interface HeaderMatch {
+  /** Lower case. */
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Which requests a policy takes. */
+export interface PolicyMatch {
+  /** Full names, or prefixes ending in `*`; empty takes every model that the policy's backends serve. */
+  readonly models: readonly string[];
+  readonly headers: readonly HeaderMatch[];
+}
+
+/** How the requests of some models are routed. Frozen. */
+export interface RoutingPolicy {
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Milliseconds since 1970; 0 in files, where the name is the only tie-break. */
+  readonly created: number;
+  readonly match: PolicyMatch;
+  readonly backends: readonly Backend[];
+  /** Null where no version of the policy was ever valid: its requests are answered 503. */
+  readonly profile: SchedulingProfile | null;
+  readonly timeouts: Timeouts;
+  readonly retries: Retries;
+  /** Whether clients may ask for the decision by `x-hermes-debug: 1`. */
+  readonly debugHeaders: boolean;
+}

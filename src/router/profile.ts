@@ -1,0 +1,78 @@
+import type { Candidates } from './candidates.ts';
+import type { Filter, Picker, WeightedScorer } from './plugin.ts';
+import type { InferenceRequest } from './request.ts';
+
+/** One scorer's part in an endpoint's score. */
+export interface ScorePart {
+  readonly scorer: string;
+  readonly value: number;
+  readonly weight: number;
+}
+
+/** Why an endpoint has the score it has; made only when somebody asks. */
+export interface ScoreBreakdown {
+  readonly endpoint: string;
+  readonly address: string;
+  /** Weighted sum. Lowest wins when the profile's scorers are costs, highest when they are gains. */
+  readonly score: number;
+  readonly parts: readonly ScorePart[];
+}
+
+/** The plugins of a profile and what they need. */
+export interface ProfileParts {
+  readonly filters: readonly Filter[];
+  readonly scorers: readonly WeightedScorer[];
+  readonly picker: Picker;
+  /** Whether any plugin reads `candidates.cachedTokens`. */
+  readonly readsHits: boolean;
+  /** One line for people: `scorer-auto x1 → picker-min-random`. */
+  readonly description: string;
+}
+
+/** Filters, then scorers, then a picker: how one request is placed. */
+export class SchedulingProfile {
+  readonly parts: ProfileParts;
+  private totals = new Float64Array(64);
+  private values = new Float64Array(64);
+
+  constructor(parts: ProfileParts) {
+    this.parts = parts;
+  }
+
+  /** Index of the endpoint picked among `candidates` (at least one). */
+  run(request: InferenceRequest, candidates: Candidates): number {
+    const { scorers, picker } = this.parts;
+    const n = candidates.length;
+    this.fit(n);
+    const { totals, values } = this;
+    totals.fill(0, 0, n);
+    for (let s = 0; s < scorers.length; s++) {
+      const part = scorers[s];
+      part.scorer.score(request, candidates, values);
+      const factor = part.direction === 'cost' ? part.weight : -part.weight;
+      for (let i = 0; i < n; i++) totals[i] += factor * values[i];
+    }
+    return picker.pick(request, candidates, totals);
+  }
+
+  /** The scores that `run` saw, in the order of `candidates`. */
+  explain(request: InferenceRequest, candidates: Candidates): ScoreBreakdown[] {
+    const n = candidates.length;
+    this.fit(n);
+    const columns = this.parts.scorers.map((part) => {
+      part.scorer.score(request, candidates, this.values);
+      return Array.from(this.values.subarray(0, n));
+    });
+    return candidates.endpoints.slice(0, n).map((endpoint, i) => {
+      const parts = this.parts.scorers.map(({ type, weight }, s) => ({ scorer: type, value: columns[s][i], weight }));
+      const score = parts.reduce((sum, { value, weight }) => sum + value * weight, 0);
+      return { endpoint: endpoint.name, address: endpoint.address, score, parts };
+    });
+  }
+
+  private fit(n: number): void {
+    if (this.totals.length >= n) return;
+    this.totals = new Float64Array(n * 2);
+    this.values = new Float64Array(n * 2);
+  }
+}

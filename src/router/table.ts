@@ -1,0 +1,111 @@
+import type { BackendGroup, RoutingPolicy } from './policy.ts';
+import type { HeaderLookup } from './request.ts';
+
+/** How well a policy's models cover a name; higher wins. */
+const rank = { exact: 1 << 20, served: 0, none: -1 } as const;
+const memoLimit = 4096;
+
+/**
+ * Everything a request's placement depends on, except load. Frozen and swapped whole, so that one request sees one
+ * table from its first byte to its last.
+ */
+export class RoutingTable {
+  readonly generation: number;
+  readonly policies: readonly RoutingPolicy[];
+  readonly groups: ReadonlyMap<string, BackendGroup>;
+  /** Every model that some policy can route to, sorted. */
+  readonly models: readonly string[];
+  private readonly memo = new Map<string, readonly RoutingPolicy[]>();
+
+  constructor(generation: number, policies: readonly RoutingPolicy[], groups: ReadonlyMap<string, BackendGroup>) {
+    this.generation = generation;
+    this.policies = policies;
+    this.groups = groups;
+    this.models = [...new Set(policies.flatMap(routableModels))].filter((name) => this.covering(name).length > 0).sort();
+    Object.freeze(this.policies);
+    Object.freeze(this.models);
+    Object.freeze(this);
+  }
+
+  /** The policy that takes a request, or null. */
+  match(model: string, headers: HeaderLookup): RoutingPolicy | null {
+    for (const policy of this.covering(model)) if (headersMatch(policy, headers)) return policy;
+    return null;
+  }
+
+  /** Policies whose models cover the name, the best first. */
+  private covering(model: string): readonly RoutingPolicy[] {
+    const known = this.memo.get(model);
+    if (known !== undefined) return known;
+    const found = this.policies
+      .map((policy) => ({ policy, rank: coverage(policy, model) }))
+      .filter((entry) => entry.rank > rank.none);
+    const owner = owningNamespace(found);
+    const ordered = found
+      .filter(({ policy }) => policy.namespace === owner)
+      .sort((a, b) => b.rank - a.rank || precedence(a.policy, b.policy))
+      .map(({ policy }) => policy);
+    // Names come from clients: the memo must not grow with them.
+    if (this.memo.size >= memoLimit) this.memo.clear();
+    this.memo.set(model, ordered);
+    return ordered;
+  }
+}
+
+interface Covering {
+  readonly policy: RoutingPolicy;
+  readonly rank: number;
+}
+
+/** More header matches, then the older, then namespace/name. */
+function precedence(a: RoutingPolicy, b: RoutingPolicy): number {
+  return b.match.headers.length - a.match.headers.length || older(a, b);
+}
+
+function older(a: RoutingPolicy, b: RoutingPolicy): number {
+  return a.created - b.created || (a.key < b.key ? -1 : 1);
+}
+
+/** The namespace with the oldest claim on a model name; a learned name never beats a declared one. */
+function owningNamespace(found: readonly Covering[]): string | undefined {
+  const declared = found.filter((entry) => entry.rank > rank.served || entry.policy.backends.some(declares));
+  const claims = (declared.length > 0 ? declared : found).map((entry) => entry.policy);
+  return [...claims].sort(older)[0]?.namespace;
+}
+
+function declares(backend: RoutingPolicy['backends'][number]): boolean {
+  return backend.group.modelsDeclared;
+}
+
+function coverage(policy: RoutingPolicy, model: string): number {
+  if (policy.match.models.length === 0) return policy.backends.some((b) => b.group.models.includes(model)) ? rank.served : rank.none;
+  let best: number = rank.none;
+  for (const pattern of policy.match.models) {
+    if (pattern === model) return rank.exact;
+    if (pattern.endsWith('*') && model.startsWith(pattern.slice(0, -1))) best = Math.max(best, pattern.length);
+  }
+  return best;
+}
+
+function routableModels(policy: RoutingPolicy): string[] {
+  if (policy.match.models.length === 0) return policy.backends.flatMap((backend) => [...backend.group.models]);
+  return policy.match.models.flatMap((pattern) => {
+    if (!pattern.endsWith('*')) return [pattern];
+    const prefix = pattern.slice(0, -1);
+    return policy.backends.flatMap((b) => b.group.models.filter((name) => name.startsWith(prefix)));
+  });
+}
+
+function headersMatch(policy: RoutingPolicy, headers: HeaderLookup): boolean {
+  for (const { name, value } of policy.match.headers) if (headers.get(name) !== value) return false;
+  return true;
+}
+
+/** The table in force; one write swaps it whole. */
+export class TableStore {
+  current: RoutingTable;
+
+  constructor(table: RoutingTable = new RoutingTable(0, [], new Map())) {
+    this.current = table;
+  }
+}
