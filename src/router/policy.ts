@@ -13,12 +13,26 @@ export interface BackendGroup {
   readonly modelsDeclared: boolean;
   readonly endpoints: readonly Endpoint[];
   readonly prefixSource: PrefixSource;
+  readonly connection: Connection;
   /** Asks an external KV manager before the decision; absent where the group has none. */
   readonly managerLookup?: ManagerLookup;
 }
 
+/** How to talk to a group's engines. Holds secrets: never logged, shown or traced. */
+export interface Connection {
+  readonly scheme: 'http' | 'https';
+  /** PEM of the authorities to trust; the system's where absent. */
+  readonly ca?: string;
+  readonly serverName?: string;
+  /** Sent as `Authorization: Bearer …` to the engines. */
+  readonly apiKey?: string;
+  /** Whether the client's own Authorization header goes to the engines. */
+  readonly forwardAuthorization: boolean;
+}
+
 /**
- * Cached tokens by endpoint address for a prompt. Never rejects and never takes longer than its own time-out:
+ * The share of a prompt that is cached, 0..1, by endpoint address (a share, because the manager counts in its
+ * tokenizer's tokens and the router by bytes). Never rejects and never takes longer than its own time-out:
  * a failure is an empty map and a counter. `null` when it does not ask at all (breaker open, too many in flight).
  */
 export type ManagerLookup = (query: ManagerQuery) => Promise<ReadonlyMap<string, number> | null>;

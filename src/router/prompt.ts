@@ -85,8 +85,10 @@ export class Prompt {
         a = Math.imul((a << 13) | (a >>> 19), 0x85ebca6b) ^ Math.imul(word, 0xcc9e2d51);
         b = Math.imul(((b << 7) | (b >>> 25)) ^ word, 0xc2b2ae35);
       }
-      keys[2 * block] = mix(a ^ b);
-      keys[2 * block + 1] = mix((b + 0x27d4eb2f) | 0) ^ a;
+      // A bijection of the state: no two states share a key, and each half alone spreads over all buckets.
+      const low = mix(a);
+      keys[2 * block] = low;
+      keys[2 * block + 1] = mix(b ^ low);
     }
     return count;
   }

@@ -14,6 +14,6 @@ export interface InferenceRequest {
   readonly user: string;
   /** The prompt's text and, made when first asked for, its chained block keys. */
   readonly prompt: Prompt;
-  /** Cached tokens by endpoint address, as an external KV manager told; null where none was asked. */
+  /** Cached share of the prompt, 0..1, by endpoint address, as an external KV manager told; null where none was asked. */
   readonly managerHits: ReadonlyMap<string, number> | null;
 }

@@ -52,9 +52,9 @@ export class Router {
     return { backend, endpoint, reservation, promptTokens, cachedTokens, breakdown };
   }
 
-  /** Whether any endpoint of the policy could take a request now. */
-  hasReadyEndpoint(policy: RoutingPolicy): boolean {
-    return policy.backends.some((backend) => this.hasCandidate(backend, []));
+  /** Whether another endpoint of the policy could take a request that has failed on these. */
+  hasOther(policy: RoutingPolicy, tried: readonly Endpoint[]): boolean {
+    return policy.backends.some((backend) => backend.weight > 0 && this.hasCandidate(backend, tried));
   }
 
   /** The last try's backend while it has endpoints left; else by weight among those that have one. */

@@ -1,0 +1,108 @@
+import type { Candidates } from '../router/candidates.ts';
+import type { PrefixSource } from '../router/prefix.ts';
+import { blockBytes, bytesPerToken } from '../router/prompt.ts';
+import type { InferenceRequest } from '../router/request.ts';
+import { BlockCache, bytesPerBlock } from './block-cache.ts';
+
+const tokensPerBlock = blockBytes / bytesPerToken;
+/** KV cache of an engine that has not said its size, in tokens. */
+export const defaultCapacityTokens = 524_288;
+/** Memory for all endpoints together, in bytes. */
+export const defaultMemoryBytes = 64 * 1024 * 1024;
+
+/**
+ * Which prefix each engine has cached, guessed from what this router has sent there: an LRU of prompt blocks per
+ * endpoint, of the engine's own size. A request counts from its decision on, so that siblings in flight follow it.
+ * What the engine caches besides (answers, other routers' requests) is not known here, so blocks may live a little
+ * longer in this book than in the engine; event-driven sources exist for those who need it exact.
+ */
+export class ApproximateIndex implements PrefixSource {
+  private readonly memoryBytes: number;
+  private readonly caches: (BlockCache | undefined)[] = [];
+  /** What setCapacity was told; kept over `forget`, since an engine comes back with the cache size it had. */
+  private readonly capacities: (number | undefined)[] = [];
+  private inUse = 0;
+  /** Blocks that the memory allows each endpoint. */
+  private share = Infinity;
+  /** The next slot to bring to its share after the share has changed. */
+  private toResize = 0;
+
+  /** `memoryBytes`: the most all endpoints together may take. */
+  constructor(memoryBytes = defaultMemoryBytes) {
+    this.memoryBytes = memoryBytes;
+  }
+
+  /** Blocks remembered, over all endpoints. */
+  get size(): number {
+    return this.caches.reduce((sum, cache) => sum + (cache?.size ?? 0), 0);
+  }
+
+  /** Memory taken, over all endpoints. */
+  get bytes(): number {
+    return this.caches.reduce((sum, cache) => sum + (cache?.bytes ?? 0), 0);
+  }
+
+  /** The engine's KV cache holds so many tokens; what no longer fits is forgotten, least recently used first. */
+  setCapacity(slot: number, tokens: number): void {
+    this.capacities[slot] = tokens;
+    this.caches[slot]?.resize(this.limit(slot));
+  }
+
+  match(request: InferenceRequest, candidates: Candidates, out: Float64Array): void {
+    const { prompt } = request;
+    const { slots, promptTokens } = candidates;
+    const blocks = prompt.blocks();
+    const { keys } = prompt;
+    // Engines often hold prefixes of one length (a system prompt): the last length found is the next one's guess.
+    let guess = 0;
+    for (let i = 0; i < candidates.length; i++) {
+      const cache = this.caches[slots[i]];
+      const found = cache === undefined ? 0 : cache.matchLength(keys, blocks, guess);
+      if (found > 0) guess = found;
+      out[i] = Math.min(promptTokens, found * tokensPerBlock);
+    }
+  }
+
+  routed(request: InferenceRequest, slot: number): void {
+    if (this.toResize < this.caches.length) this.resizeNext();
+    const { prompt } = request;
+    const blocks = prompt.blocks();
+    if (blocks > 0) this.cacheOf(slot).touchAll(prompt.keys, blocks);
+  }
+
+  forget(slot: number): void {
+    if (this.caches[slot] === undefined) return;
+    this.caches[slot] = undefined;
+    this.inUse -= 1;
+    this.shareOut();
+  }
+
+  private cacheOf(slot: number): BlockCache {
+    const known = this.caches[slot];
+    if (known !== undefined) return known;
+    this.inUse += 1;
+    this.shareOut();
+    const made = new BlockCache(this.limit(slot));
+    this.caches[slot] = made;
+    return made;
+  }
+
+  private limit(slot: number): number {
+    const tokens = this.capacities[slot] ?? defaultCapacityTokens;
+    return Math.max(1, Math.floor(Math.min(tokens / tokensPerBlock, this.share)));
+  }
+
+  /** Shares the memory among the next power of two of endpoints, so that shares change rarely while a fleet grows. */
+  private shareOut(): void {
+    const share = this.memoryBytes / bytesPerBlock / 2 ** Math.ceil(Math.log2(Math.max(1, this.inUse)));
+    if (share === this.share) return;
+    this.share = share;
+    this.toResize = 0;
+  }
+
+  /** One endpoint a request: rebuilding all at once would halt every request for tens of milliseconds. */
+  private resizeNext(): void {
+    this.caches[this.toResize]?.resize(this.limit(this.toResize));
+    this.toResize += 1;
+  }
+}

@@ -1,0 +1,158 @@
+import { Pool, type Dispatcher } from 'undici';
+import type { Candidates } from '../router/candidates.ts';
+import type { Clock } from '../router/clock.ts';
+import type { ManagerLookup, ManagerQuery } from '../router/policy.ts';
+import type { PrefixSource } from '../router/prefix.ts';
+import type { InferenceRequest } from '../router/request.ts';
+import { Breaker } from './breaker.ts';
+import { matchSortBody, parseMatchSort, type HitRates } from './match-sort.ts';
+
+const answerLimitBytes = 1024 * 1024;
+
+/**
+ * What went wrong with a lookup: no answer in time, no connection (or a broken one), a status other than 200, an
+ * answer over 1 MiB, an answer that is none, rows that had to be ignored (the others count), the breaker being open,
+ * too many lookups in flight.
+ */
+export type ManagerFailure =
+  | 'timeout'
+  | 'unreachable'
+  | 'status'
+  | 'answer_too_large'
+  | 'answer_invalid'
+  | 'rows_ignored'
+  | 'breaker_open'
+  | 'too_many';
+
+export interface ManagerLookupOptions {
+  /** Full URL of the manager's `/match_sort`. */
+  readonly url: URL;
+  /** Milliseconds for the whole exchange. */
+  readonly timeout: number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly clock: Clock;
+  /** Told of every failure; a place for a counter and a rate-limited warning. */
+  readonly onFailure: (reason: ManagerFailure) => void;
+  /** Lookups at one time; more than these go without. */
+  readonly maxInFlight?: number;
+}
+
+/** A lookup with connections of its own. */
+export interface OpenManagerLookup {
+  readonly lookup: ManagerLookup;
+  /** Ends the connections, running lookups too. */
+  close(): Promise<void>;
+}
+
+const nothing: HitRates = new Map();
+
+/**
+ * Asks an external KV manager (`POST /match_sort`) which share of a prompt each endpoint has cached. A manager that
+ * hangs delays at most `maxInFlight` requests by one time-out; then the breaker keeps it out of everybody's way.
+ */
+export function createManagerLookup(options: ManagerLookupOptions): OpenManagerLookup {
+  const { url, clock, onFailure, maxInFlight = 64 } = options;
+  // Our own timer covers connecting, waiting and reading alike; a redirect is an answer like any other status.
+  const pool = new Pool(url.origin, { connections: maxInFlight, headersTimeout: 0, bodyTimeout: 0, connectTimeout: 0 });
+  const breaker = new Breaker(clock, options.random);
+  let inFlight = 0;
+
+  async function ask(body: string, ticket: number): Promise<HitRates> {
+    const abort = new AbortController();
+    const cancel = clock.after(options.timeout, () => abort.abort());
+    try {
+      return settle(await exchange(pool, url, body, abort.signal), ticket);
+    } catch {
+      // undici's many errors are one thing to the reader of a counter: the manager could not be talked to.
+      breaker.failed(ticket);
+      onFailure(abort.signal.aborted ? 'timeout' : 'unreachable');
+      return nothing;
+    } finally {
+      cancel();
+    }
+  }
+
+  function settle(answer: Answer, ticket: number): HitRates {
+    // A manager that refuses this one request is alive: a client must not be able to shut it off for all.
+    if (answer.status >= 500) breaker.failed(ticket);
+    if (answer.status !== 200) {
+      if (answer.status < 500) breaker.succeeded(ticket);
+      onFailure('status');
+      return nothing;
+    }
+    const found = answer.text === null ? null : parseMatchSort(answer.text);
+    if (found === null) {
+      breaker.failed(ticket);
+      onFailure(answer.text === null ? 'answer_too_large' : 'answer_invalid');
+      return nothing;
+    }
+    breaker.succeeded(ticket);
+    if (found.ignored > 0) onFailure('rows_ignored');
+    return found.hitRates;
+  }
+
+  async function lookup(query: ManagerQuery): Promise<HitRates | null> {
+    if (inFlight >= maxInFlight) {
+      onFailure('too_many');
+      return null;
+    }
+    const body = matchSortBody(query);
+    if (body === null) return null;
+    const ticket = breaker.admit();
+    if (ticket === null) {
+      onFailure('breaker_open');
+      return null;
+    }
+    inFlight += 1;
+    try {
+      return await ask(body, ticket);
+    } finally {
+      inFlight -= 1;
+    }
+  }
+
+  return { lookup, close: () => pool.destroy() };
+}
+
+interface Answer {
+  readonly status: number;
+  /** Null where it is over the limit. */
+  readonly text: string | null;
+}
+
+async function exchange(pool: Pool, url: URL, body: string, signal: AbortSignal): Promise<Answer> {
+  const response: Dispatcher.ResponseData = await pool.request({
+    method: 'POST',
+    path: url.pathname + url.search,
+    headers: { 'content-type': 'application/json', accept: 'application/json' },
+    body,
+    signal,
+  });
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of response.body as AsyncIterable<Buffer>) {
+    size += part.length;
+    // Leaving the loop destroys the stream, and with it the connection.
+    if (size > answerLimitBytes) return { status: response.statusCode, text: null };
+    parts.push(part);
+  }
+  return { status: response.statusCode, text: Buffer.concat(parts).toString('utf8') };
+}
+
+/** What an external KV manager has told of the request before the decision. */
+export class ManagerSource implements PrefixSource {
+  match(request: InferenceRequest, candidates: Candidates, out: Float64Array): void {
+    const { managerHits } = request;
+    const { endpoints, promptTokens } = candidates;
+    for (let i = 0; i < candidates.length; i++) {
+      out[i] = promptTokens * (managerHits?.get(endpoints[i].address) ?? 0);
+    }
+  }
+
+  /** The manager learns of it from the engine itself. */
+  routed(): void {}
+
+  /** The manager forgets by itself. */
+  forget(): void {}
+}

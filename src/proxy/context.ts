@@ -1,0 +1,37 @@
+import type { Clock } from '../router/clock.ts';
+import type { EndpointFeedback } from '../router/feedback.ts';
+import type { RoutingPolicy } from '../router/policy.ts';
+import { Prompt } from '../router/prompt.ts';
+import type { HeaderLookup, InferenceRequest } from '../router/request.ts';
+import type { Router } from '../router/router.ts';
+import type { Telemetry } from '../router/telemetry.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { Exchange } from './exchange.ts';
+import type { RetryBudget } from './retry-budget.ts';
+import type { Targets } from './targets.ts';
+import type { UpstreamClient } from './upstream/client.ts';
+
+/** What every exchange of a front door shares. */
+export interface ExchangeContext {
+  readonly router: Router;
+  readonly upstream: UpstreamClient;
+  readonly targets: Targets;
+  readonly feedback: EndpointFeedback;
+  readonly telemetry: Telemetry;
+  readonly deadlines: Deadlines;
+  readonly clock: Clock;
+  readonly scratch: ScratchRequest;
+  budgetOf(policy: RoutingPolicy): RetryBudget;
+  /** Whether the router is going away and connections should be. */
+  draining(): boolean;
+  ended(exchange: Exchange): void;
+}
+
+/** The request as the decision sees it; one object for all, since a decision never awaits. */
+export class ScratchRequest implements InferenceRequest {
+  model = '';
+  user = '';
+  headers: HeaderLookup = { get: () => undefined };
+  managerHits: ReadonlyMap<string, number> | null = null;
+  readonly prompt = new Prompt();
+}

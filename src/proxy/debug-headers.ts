@@ -1,0 +1,21 @@
+import type { Decision } from '../router/decision.ts';
+import type { RoutingPolicy } from '../router/policy.ts';
+
+/** Endpoints whose scores are shown at most: a header has to fit. */
+const shown = 32;
+
+/** Headers that tell a client who asked why its request went where it went. */
+export function debugHeaders(decision: Decision, policy: RoutingPolicy): string[] {
+  const headers = ['x-hermes-endpoint', decision.endpoint.name, 'x-hermes-policy', policy.key];
+  if (decision.breakdown === null) return headers;
+  const scores = decision.breakdown.slice(0, shown).map(({ endpoint, score, parts }) => ({
+    endpoint,
+    score: round(score),
+    parts: parts.map(({ scorer, value, weight }) => ({ scorer, value: round(value), weight })),
+  }));
+  return [...headers, 'x-hermes-scores', JSON.stringify(scores)];
+}
+
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}

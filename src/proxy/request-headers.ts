@@ -1,0 +1,116 @@
+import { randomUUID } from 'node:crypto';
+import type { HeaderLookup } from '../router/request.ts';
+
+/** What the proxy does with a request header. */
+const Fate = { forward: 0, drop: 1, contentType: 2, requestId: 3, debug: 4, authorization: 5 } as const;
+type Fate = (typeof Fate)[keyof typeof Fate];
+
+const special = new Map<string, Fate>([
+  ['content-type', Fate.contentType],
+  ['x-request-id', Fate.requestId],
+  ['x-hermes-debug', Fate.debug],
+  ['authorization', Fate.authorization],
+]);
+
+/** Hop by hop, made anew by us, or (accept-encoding) in the way of reading usage and of the error event. */
+const dropped = new Set([
+  'accept-encoding', 'connection', 'content-length', 'expect', 'host', 'keep-alive', 'proxy-authorization',
+  'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade',
+]); // prettier-ignore
+
+/** Names that steer engines, sidecars or gateways: never a client's to set. */
+const droppedPrefixes = ['x-openfuyao-', 'x-prefiller-', 'x-gateway-', 'x-llm-d-', 'x-hermes-'];
+
+const fates = new Map<string, Fate>();
+const fatesLimit = 1024;
+const idPattern = /^[A-Za-z0-9._:-]{1,128}$/;
+
+function fateOf(name: string): Fate {
+  const known = fates.get(name);
+  if (known !== undefined) return known;
+  const lower = name.toLowerCase();
+  let fate: Fate = special.get(lower) ?? Fate.forward;
+  if (dropped.has(lower) || (fate === Fate.forward && droppedPrefixes.some((prefix) => lower.startsWith(prefix)))) {
+    fate = Fate.drop;
+  }
+  // Names come from clients: the memo must not grow with them.
+  if (fates.size >= fatesLimit) fates.clear();
+  fates.set(name, fate);
+  return fate;
+}
+
+/** A request's headers, read in one pass: what goes on to an engine and what the proxy itself wants to know. */
+export class RequestHeaders implements HeaderLookup {
+  contentType = '';
+  requestId = '';
+  debug = false;
+  private readonly raw: readonly string[];
+  private authorization = '';
+  private forwarded = '';
+
+  /** `raw` is name, value, name, value … as Node's parser has checked them. */
+  constructor(raw: readonly string[]) {
+    this.raw = raw;
+    const named = connectionNames(raw);
+    for (let i = 0; i < raw.length; i += 2) this.read(raw[i], raw[i + 1], named);
+    if (!idPattern.test(this.requestId)) this.requestId = randomUUID();
+  }
+
+  /** Value of the first header of that lower-case name. */
+  get(name: string): string | undefined {
+    for (let i = 0; i < this.raw.length; i += 2) {
+      if (this.raw[i].length === name.length && this.raw[i].toLowerCase() === name) return this.raw[i + 1];
+    }
+    return undefined;
+  }
+
+  /** Header lines for an engine; the engine's own key stands in for the client's Authorization. */
+  linesFor(apiKey: string | undefined, forwardAuthorization: boolean): string {
+    let lines = `${this.forwarded}x-request-id: ${this.requestId}\r\n`;
+    if (this.contentType === '') lines += 'content-type: application/json\r\n';
+    if (apiKey !== undefined) lines += `authorization: Bearer ${apiKey}\r\n`;
+    else if (forwardAuthorization && this.authorization !== '') lines += `authorization: ${this.authorization}\r\n`;
+    return lines;
+  }
+
+  private read(name: string, value: string, named: ReadonlySet<string> | null): void {
+    switch (fateOf(name)) {
+      case Fate.forward:
+        if (named === null || !named.has(name.toLowerCase())) this.forwarded += `${name}: ${value}\r\n`;
+        break;
+      case Fate.contentType:
+        this.contentType = value;
+        this.forwarded += `content-type: ${value}\r\n`;
+        break;
+      case Fate.requestId:
+        this.requestId = value;
+        break;
+      case Fate.debug:
+        this.debug = value === '1';
+        break;
+      case Fate.authorization:
+        this.authorization = value;
+        break;
+      case Fate.drop:
+        break;
+    }
+  }
+}
+
+/** Header names that the Connection header makes hop by hop; null for the usual none. */
+function connectionNames(raw: readonly string[]): ReadonlySet<string> | null {
+  for (let i = 0; i < raw.length; i += 2) {
+    if (raw[i].length !== 10 || raw[i].toLowerCase() !== 'connection') continue;
+    const value = raw[i + 1];
+    if (value === 'keep-alive' || value === 'close') continue;
+    return new Set(value.split(',').map((name) => name.trim().toLowerCase()));
+  }
+  return null;
+}
+
+/** Whether a content type is JSON; none at all counts as JSON. */
+export function isJson(contentType: string): boolean {
+  if (contentType === '' || contentType === 'application/json') return true;
+  const type = contentType.split(';', 1)[0].trim().toLowerCase();
+  return type === 'application/json' || type.endsWith('+json');
+}

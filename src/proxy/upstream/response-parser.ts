@@ -1,0 +1,319 @@
+import { parseHead, ResponseHead } from './response-head.ts';
+
+/** Where the parsed answer goes. */
+export interface ResponseSink {
+  onHead(status: number, headers: readonly string[]): void;
+  /** At most once for each `push`: all body bytes of one read, in a buffer of their own. */
+  onBody(chunk: Buffer): void;
+}
+
+/** Whether the answer goes on, is complete, or is no valid HTTP. */
+export type Progress = 'more' | 'done' | 'invalid';
+
+const State = {
+  head: 0,
+  fixedBody: 1,
+  bodyUntilClose: 2,
+  chunkSize: 3,
+  chunkExtension: 4,
+  chunkSizeLf: 5,
+  chunkData: 6,
+  chunkCr: 7,
+  chunkLf: 8,
+  trailers: 9,
+  done: 10,
+} as const;
+type State = (typeof State)[keyof typeof State];
+
+const CR = 13;
+const LF = 10;
+const TAB = 9;
+const SPACE = 32;
+const DEL = 127;
+const SEMICOLON = 59;
+const maxHeadBytes = 65_536;
+/** 2^48 bytes is more than any chunk; more digits could lose precision in a double. */
+const maxSizeDigits = 12;
+const maxExtensionBytes = 256;
+const prefix = Buffer.from('HTTP/1.', 'latin1');
+const hexValue = Int8Array.from({ length: 256 }, (_, byte) => {
+  const char = String.fromCharCode(byte);
+  return /[0-9a-fA-F]/.test(char) ? Number.parseInt(char, 16) : -1;
+});
+
+/**
+ * One connection's parser of HTTP/1.1 answers (RFC 9112), fed with whatever a read returns. Strict, because what is
+ * read differently here and in the engine would be taken for somebody else's answer.
+ *
+ * The bytes given to `push` belong to the caller and may be overwritten by both: body bytes of several HTTP chunks are
+ * moved together in place, then copied out once.
+ */
+export class ResponseParser {
+  readonly head = new ResponseHead();
+  /** What was invalid. */
+  fault = '';
+  /** Whether any byte of the answer has come. */
+  started = false;
+  /** Whether its head has been handed on. */
+  headSeen = false;
+  /** Whether bytes came after its end, in the same read. */
+  surplus = false;
+  private readonly sink: ResponseSink;
+  private state: State = State.done;
+  private withoutBody = false;
+  /** Body or chunk bytes still to come. */
+  private remaining = 0;
+  /** Hex digits or extension bytes of a chunk's size line so far. */
+  private lineBytes = 0;
+  /** How much of CRLFCRLF the last bytes of a head or trailer are. */
+  private newline = 0;
+  private headBytes = 0;
+  /** An incomplete head, kept from one read to the next. */
+  private partial: Buffer | null = null;
+  private partialLength = 0;
+  /** The body bytes of this read, moved together. */
+  private outStart = 0;
+  private outEnd = 0;
+
+  constructor(sink: ResponseSink) {
+    this.sink = sink;
+  }
+
+  /** Expects a new answer; one to a HEAD request ends with its head. */
+  begin(withoutBody: boolean): void {
+    this.state = State.head;
+    this.withoutBody = withoutBody;
+    this.started = false;
+    this.headSeen = false;
+    this.surplus = false;
+    this.newline = 0;
+    this.headBytes = 0;
+    this.partial = null;
+    this.partialLength = 0;
+  }
+
+  push(bytes: Buffer, length: number): Progress {
+    this.started = true;
+    this.outStart = 0;
+    this.outEnd = 0;
+    let at = 0;
+    while (at >= 0 && at < length && this.state !== State.done) at = this.step(bytes, at, length);
+    // What came before a fault is handed on as it would have been had it come alone.
+    if (this.outEnd > this.outStart) this.sink.onBody(copied(bytes, this.outStart, this.outEnd));
+    if (at < 0) return 'invalid';
+    if (this.state !== State.done) return 'more';
+    this.surplus = at < length;
+    return 'done';
+  }
+
+  /** Whether the connection's end is the proper end of the answer. */
+  endsWithConnection(): boolean {
+    return this.state === State.bodyUntilClose;
+  }
+
+  /** Each step returns where to go on, or -1 after a fault. */
+  private step(bytes: Buffer, at: number, length: number): number {
+    switch (this.state) {
+      case State.head:
+        return this.readHead(bytes, at, length);
+      case State.fixedBody:
+      case State.chunkData:
+        return this.readData(bytes, at, length);
+      case State.bodyUntilClose:
+        this.take(bytes, at, length);
+        return length;
+      case State.trailers:
+        return this.readTrailers(bytes, at, length);
+      default:
+        return this.readChunkFrame(bytes, at, length);
+    }
+  }
+
+  private readChunkFrame(bytes: Buffer, at: number, length: number): number {
+    switch (this.state) {
+      case State.chunkSize:
+        return this.readChunkSize(bytes, at, length);
+      case State.chunkExtension:
+        return this.readExtension(bytes, at, length);
+      case State.chunkSizeLf:
+        return this.readSizeEnd(bytes[at], at);
+      case State.chunkCr:
+        return this.expect(bytes[at] === CR, State.chunkLf, at);
+      default:
+        this.startChunk();
+        return this.expect(bytes[at] === LF, State.chunkSize, at);
+    }
+  }
+
+  private readHead(bytes: Buffer, at: number, length: number): number {
+    const end = this.scanLines(bytes, at, length);
+    if (end < 0) return -1;
+    if (this.newline < 4) {
+      this.keep(bytes, at, end);
+      return this.startsLikeHttp() ? end : this.fail('the answer does not start with HTTP/1.');
+    }
+    const fault = this.parseKept(bytes, at, end);
+    if (fault !== null) return this.fail(fault);
+    this.newline = 0;
+    if (this.head.status >= 200) this.beginBody();
+    return end;
+  }
+
+  private parseKept(bytes: Buffer, at: number, end: number): string | null {
+    if (this.partial === null) return parseHead(bytes, at, end, this.head);
+    this.keep(bytes, at, end);
+    const fault = parseHead(this.partial, 0, this.partialLength, this.head);
+    this.partial = null;
+    this.partialLength = 0;
+    return fault;
+  }
+
+  private keep(bytes: Buffer, from: number, to: number): void {
+    const length = this.partialLength + to - from;
+    if (this.partial === null || this.partial.length < length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(1024, length * 2));
+      this.partial?.copy(grown, 0, 0, this.partialLength);
+      this.partial = grown;
+    }
+    bytes.copy(this.partial, this.partialLength, from, to);
+    this.partialLength = length;
+  }
+
+  /** Tells a stranger (SSH, TLS, HTTP/2) at once, who might never send an empty line. */
+  private startsLikeHttp(): boolean {
+    if (this.partial === null) return true;
+    const known = Math.min(prefix.length, this.partialLength);
+    return this.partial.compare(prefix, 0, known, 0, known) === 0;
+  }
+
+  private beginBody(): void {
+    const { status, chunked, contentLength } = this.head;
+    const bodiless = this.withoutBody || status === 204 || status === 304;
+    if (bodiless) {
+      this.state = State.done;
+      // A 204 that announces a body may well send it: the next answer must not start with it.
+      if (status === 204 && (chunked || contentLength > 0)) this.head.keepAlive = false;
+    } else if (chunked) {
+      this.startChunk();
+      this.state = State.chunkSize;
+    } else if (contentLength >= 0) {
+      this.remaining = contentLength;
+      this.state = contentLength === 0 ? State.done : State.fixedBody;
+    } else {
+      this.state = State.bodyUntilClose;
+      this.head.keepAlive = false;
+    }
+    this.headSeen = true;
+    this.sink.onHead(status, this.head.headers);
+  }
+
+  private readData(bytes: Buffer, at: number, length: number): number {
+    const end = Math.min(length, at + this.remaining);
+    this.take(bytes, at, end);
+    this.remaining -= end - at;
+    if (this.remaining === 0) this.state = this.state === State.chunkData ? State.chunkCr : State.done;
+    return end;
+  }
+
+  /** Adds body bytes to those of this read; several pieces become one. */
+  private take(bytes: Buffer, from: number, to: number): void {
+    if (this.outEnd === this.outStart) {
+      this.outStart = from;
+      this.outEnd = to;
+      return;
+    }
+    bytes.copyWithin(this.outEnd, from, to);
+    this.outEnd += to - from;
+  }
+
+  private startChunk(): void {
+    this.remaining = 0;
+    this.lineBytes = 0;
+  }
+
+  private readChunkSize(bytes: Buffer, from: number, length: number): number {
+    for (let at = from; at < length; at++) {
+      const value = hexValue[bytes[at]];
+      if (value < 0) return this.endOfDigits(bytes[at], at);
+      if (++this.lineBytes > maxSizeDigits) return this.fail('a chunk size has too many digits');
+      this.remaining = this.remaining * 16 + value;
+    }
+    return length;
+  }
+
+  private endOfDigits(byte: number, at: number): number {
+    const follows = byte === CR ? State.chunkSizeLf : State.chunkExtension;
+    const valid = this.lineBytes > 0 && (byte === CR || byte === SEMICOLON);
+    this.lineBytes = 0;
+    return this.expect(valid, follows, at);
+  }
+
+  private readExtension(bytes: Buffer, from: number, length: number): number {
+    for (let at = from; at < length; at++) {
+      const byte = bytes[at];
+      if (byte === CR) return this.expect(true, State.chunkSizeLf, at);
+      if (isControl(byte)) return this.fail('a chunk extension holds a control character');
+      if (++this.lineBytes > maxExtensionBytes) return this.fail('a chunk extension is too long');
+    }
+    return length;
+  }
+
+  private readSizeEnd(byte: number, at: number): number {
+    if (this.remaining > 0) return this.expect(byte === LF, State.chunkData, at);
+    this.headBytes = 0;
+    this.newline = 2;
+    return this.expect(byte === LF, State.trailers, at);
+  }
+
+  /** Trailers come after the answer's headers have gone on, so nobody can be told: they are dropped. */
+  private readTrailers(bytes: Buffer, at: number, length: number): number {
+    const end = this.scanLines(bytes, at, length);
+    if (this.newline === 4) this.state = State.done;
+    return end;
+  }
+
+  /** Goes to just behind the next empty line, or to `length`. Refuses CR without LF, LF without CR, and controls. */
+  private scanLines(bytes: Buffer, from: number, length: number): number {
+    let newline = this.newline;
+    let at = from;
+    while (at < length && newline < 4) {
+      newline = nextNewline(newline, bytes[at]);
+      if (newline < 0) return this.fail('a line holds a control character or does not end in CRLF');
+      at++;
+    }
+    this.newline = newline;
+    this.headBytes += at - from;
+    return this.headBytes > maxHeadBytes ? this.fail(`the head is over ${maxHeadBytes} bytes`) : at;
+  }
+
+  private expect(valid: boolean, next: State, at: number): number {
+    if (!valid) return this.fail('a chunk is not framed as size CRLF data CRLF');
+    this.state = next;
+    return at + 1;
+  }
+
+  private fail(fault: string): -1 {
+    this.fault = fault;
+    return -1;
+  }
+}
+
+/** How much of CRLFCRLF has been seen after this byte; -1 where the byte may not stand here. */
+function nextNewline(newline: number, byte: number): number {
+  const afterCr = (newline & 1) === 1;
+  if (byte === LF) return afterCr ? newline + 1 : -1;
+  if (afterCr) return -1;
+  if (byte === CR) return newline + 1;
+  return byte >= SPACE || byte === TAB ? 0 : -1;
+}
+
+function isControl(byte: number): boolean {
+  return (byte < SPACE && byte !== TAB) || byte === DEL;
+}
+
+/** Small pieces come from Buffer's pool: a slice of it costs a fraction of an allocation of its own. */
+function copied(bytes: Buffer, from: number, to: number): Buffer {
+  const chunk = Buffer.allocUnsafe(to - from);
+  bytes.copy(chunk, 0, from, to);
+  return chunk;
+}

@@ -1,0 +1,53 @@
+import type { Clock } from '../../router/clock.ts';
+import type { UpstreamClient, UpstreamExchange, UpstreamHandler, UpstreamRequest, UpstreamTarget } from './client.ts';
+import { checkRequest } from './request-writer.ts';
+import { UndiciExchange } from './undici-exchange.ts';
+import { UndiciPool } from './undici-pool.ts';
+
+/** The library path: the same contract on undici, kept as the fallback of SocketClient. */
+export class UndiciClient implements UpstreamClient {
+  private readonly clock: Clock;
+  private readonly pools = new Map<UpstreamTarget, UndiciPool>();
+  private closed = false;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
+
+  /** Throws a TypeError where the request's path or headers could be read as another request. */
+  dispatch(target: UpstreamTarget, request: UpstreamRequest, handler: UpstreamHandler): UpstreamExchange {
+    checkRequest(request);
+    const exchange = new UndiciExchange(request, handler);
+    // Undici may report an error at once; the contract says never before this returns.
+    setImmediate(() => this.send(target, exchange));
+    return exchange;
+  }
+
+  retain(targets: ReadonlySet<UpstreamTarget>): void {
+    for (const [target, pool] of this.pools) {
+      if (targets.has(target)) continue;
+      this.pools.delete(target);
+      pool.retire();
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const pool of this.pools.values()) pool.close();
+    this.pools.clear();
+  }
+
+  private send(target: UpstreamTarget, exchange: UndiciExchange): void {
+    if (this.closed) exchange.fail('connect', new Error('the client was closed: no request is sent any more'));
+    else if (!exchange.over) this.poolOf(target).send(exchange);
+  }
+
+  private poolOf(target: UpstreamTarget): UndiciPool {
+    const known = this.pools.get(target);
+    if (known !== undefined) return known;
+    const pool = new UndiciPool(target, this.clock);
+    this.pools.set(target, pool);
+    return pool;
+  }
+}
+

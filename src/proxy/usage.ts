@@ -1,0 +1,44 @@
+/** What an engine says of a finished request; -1 where it says nothing. */
+export interface Usage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly cachedTokens: number;
+}
+
+const noUsage: Usage = Object.freeze({ promptTokens: -1, completionTokens: -1, cachedTokens: -1 });
+
+/** Usage stands near the end of an answer: at most so many bytes from there are looked at. */
+const tailBytes = 4096;
+const promptPattern = /"(?:prompt|input)_tokens"\s*:\s*(\d{1,12})/;
+const completionPattern = /"(?:completion|output)_tokens"\s*:\s*(\d{1,12})/;
+const cachedPattern = /"cached_tokens"\s*:\s*(\d{1,12})/;
+
+/**
+ * Keeps the last pieces of an answer, at no cost per piece, and reads the usage from them at its end. A text can
+ * not pass for usage: quotes inside JSON strings are escaped.
+ */
+export class UsageTail {
+  private last: Buffer | null = null;
+  private before: Buffer | null = null;
+  private third: Buffer | null = null;
+
+  push(chunk: Buffer): void {
+    this.third = this.before;
+    this.before = this.last;
+    this.last = chunk;
+  }
+
+  read(): Usage {
+    const pieces = [this.third, this.before, this.last].filter((piece) => piece !== null);
+    const bytes = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
+    const at = bytes.lastIndexOf('"usage"');
+    if (at < 0 || bytes[bytes.length - 1] === undefined) return noUsage;
+    const text = bytes.toString('latin1', at, Math.min(bytes.length, at + tailBytes));
+    return { promptTokens: field(text, promptPattern), completionTokens: field(text, completionPattern), cachedTokens: field(text, cachedPattern) };
+  }
+}
+
+function field(text: string, pattern: RegExp): number {
+  const found = pattern.exec(text);
+  return found === null ? -1 : Number(found[1]);
+}

@@ -1,0 +1,137 @@
+import { hashText, mix } from './mix.ts';
+import { outputText, outputToken } from './tokens.ts';
+
+/** Told how a request goes on; called inside the engine's step, so it only takes notes. */
+export interface SequenceListener {
+  /** One more output token exists, or the request has ended. */
+  progressed(sequence: Sequence): void;
+}
+
+/** A LoRA adapter: its requests share no KV block with the base model's. */
+export interface Adapter {
+  readonly name: string;
+  /** From 1, as vLLM numbers them. */
+  readonly id: number;
+}
+
+/** What a request is made of. */
+export interface SequenceSpec {
+  readonly prompt: Uint32Array;
+  /** Output tokens; 0 for an embedding, which ends when its prompt is computed. */
+  readonly maxOutput: number;
+  readonly adapter?: Adapter | null;
+  /** `cache_salt`: requests with different salts share no KV block. */
+  readonly salt?: string;
+  readonly listener: SequenceListener;
+}
+
+export type SequenceState = 'new' | 'waiting' | 'running' | 'finished' | 'aborted';
+
+/** One request inside the engine: its tokens so far, the chained hashes of its full blocks, and the blocks it holds. */
+export class Sequence {
+  /** Prompt and, behind it, room for the output. */
+  readonly tokens: Uint32Array;
+  readonly promptLength: number;
+  readonly maxOutput: number;
+  readonly adapter: Adapter | null;
+  readonly salt: string;
+  readonly listener: SequenceListener;
+  /** Decides the words of the answer: equal prompts get equal answers. */
+  readonly seed: number;
+  readonly blockSize: number;
+
+  state: SequenceState = 'new';
+  /** Tokens that exist: prompt and output so far. */
+  length: number;
+  /** Tokens whose KV is in blocks of this request. */
+  computed = 0;
+  /** Prompt tokens found in the cache when it was first admitted; -1 before. */
+  cachedTokens = -1;
+  /** Blocks held, in order. */
+  blocks: number[] = [];
+  /** Of those: how many of the leading ones have been offered to the cache. */
+  registered = 0;
+  /** Engine seconds. */
+  arrivedAt = 0;
+  firstTokenAt = -1;
+  endedAt = -1;
+
+  private readonly hashes: Uint32Array;
+  private hashedBlocks = 0;
+
+  constructor(spec: SequenceSpec, blockSize: number) {
+    const { prompt, maxOutput } = spec;
+    this.promptLength = prompt.length;
+    this.length = prompt.length;
+    this.maxOutput = maxOutput;
+    this.adapter = spec.adapter ?? null;
+    this.salt = spec.salt ?? '';
+    this.listener = spec.listener;
+    this.blockSize = blockSize;
+    this.tokens = new Uint32Array(prompt.length + maxOutput);
+    this.tokens.set(prompt);
+    this.hashes = new Uint32Array(2 * Math.ceil(this.tokens.length / blockSize));
+    this.seed = seedOf(prompt);
+  }
+
+  get outputLength(): number {
+    return this.length - this.promptLength;
+  }
+
+  get ended(): boolean {
+    return this.state === 'finished' || this.state === 'aborted';
+  }
+
+  /** Text of the output token at `place`, which must be below `outputLength`. */
+  textAt(place: number): string {
+    return outputText(this.seed, place);
+  }
+
+  /** Text of all output tokens so far. */
+  text(): string {
+    let text = '';
+    for (let place = 0; place < this.outputLength; place++) text += this.textAt(place);
+    return text;
+  }
+
+  /** Writes the next output token. */
+  generate(): void {
+    this.tokens[this.length] = outputToken(this.seed, this.outputLength);
+    this.length += 1;
+  }
+
+  /** The two halves of a full block's chained hash: equal only where all tokens up to the block's end are equal. */
+  hashHigh(block: number): number {
+    this.hashUpTo(block);
+    return this.hashes[2 * block];
+  }
+
+  hashLow(block: number): number {
+    this.hashUpTo(block);
+    return this.hashes[2 * block + 1];
+  }
+
+  private hashUpTo(block: number): void {
+    for (; this.hashedBlocks <= block; this.hashedBlocks++) this.hashBlock(this.hashedBlocks);
+  }
+
+  private hashBlock(block: number): void {
+    const { hashes, tokens, blockSize } = this;
+    let a = block > 0 ? hashes[2 * block - 2] : hashText(0x4e1195df, this.adapter?.name ?? '');
+    let b = block > 0 ? hashes[2 * block - 1] : hashText(0x020de59e, this.salt);
+    const stop = (block + 1) * blockSize;
+    for (let at = block * blockSize; at < stop; at++) {
+      const token = tokens[at];
+      a = Math.imul((a << 13) | (a >>> 19), 0x85ebca6b) ^ Math.imul(token, 0xcc9e2d51);
+      b = Math.imul(((b << 7) | (b >>> 25)) ^ token, 0xc2b2ae35);
+    }
+    hashes[2 * block] = mix(a ^ b);
+    hashes[2 * block + 1] = mix((b + 0x27d4eb2f) | 0) ^ a;
+  }
+}
+
+function seedOf(prompt: Uint32Array): number {
+  let h = prompt.length;
+  for (let i = 0; i < prompt.length; i++) h = Math.imul(h ^ prompt[i], 0x01000193) ^ (h >>> 15);
+  return mix(h);
+}
