@@ -166,7 +166,12 @@ function decisions(name: string, count: number): Row {
   const call = (): void => decideAndRelease(bench, request);
   for (let i = 0; i < 20_000; i++) call();
   const us = nanoseconds(Math.ceil(1_000_000 / count), call) / 1000;
-  return { what: `decision, ${name}`, endpoints: count, us: us.toFixed(2), bytes: Math.round(heapBytes(byteDecisions, call)) };
+  return {
+    what: `decision, ${name}`,
+    endpoints: count,
+    us: us.toFixed(2),
+    bytes: Math.round(heapBytes(byteDecisions, call)),
+  };
 }
 
 /** All that a 10,000-token prompt costs: copied in, hashed, matched, decided, remembered. */
@@ -183,7 +188,7 @@ function longPrompts(name: string, count: number, held: boolean): Row {
   const call = (i: number): void => {
     begin(prompt, pool[i % pool.length]);
     // Nobody holds it: a model name of its own makes every key new.
-    if (!held) prompt.begin(`m${i % 997}`), prompt.wrote(pool[0].length);
+    if (!held) (prompt.begin(`m${i % 997}`), prompt.wrote(pool[0].length));
     decideAndRelease(bench, request);
   };
   for (let i = 0; i < 2000; i++) call(i);
@@ -200,7 +205,12 @@ function hashOnly(): Row {
     prompt.blocks();
   };
   for (let i = 0; i < 2000; i++) call(i);
-  return { what: '10,000-token prompt, copy and hash alone', endpoints: 0, us: (nanoseconds(500, call) / 1000).toFixed(2), bytes: Math.round(heapBytes(500, call)) };
+  return {
+    what: '10,000-token prompt, copy and hash alone',
+    endpoints: 0,
+    us: (nanoseconds(500, call) / 1000).toFixed(2),
+    bytes: Math.round(heapBytes(500, call)),
+  };
 }
 
 const rows: Row[] = [];

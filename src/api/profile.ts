@@ -7,11 +7,12 @@ import type { SchemaNode } from './schema-node.ts';
 
 type Definitions = ReadonlyMap<string, { readonly type: string; readonly parameters: SchemaNode }>;
 
-/** What of a plugin its own schema checks at run time; the API server takes any object. */
+/** At run time the plugin's own schema checks them; the API server takes any object. */
 const parameters = Type.Unsafe<Record<string, unknown>>({
   type: 'object',
   default: {},
   'x-kubernetes-preserve-unknown-fields': true,
+  'x-reason': 'InvalidParameters',
   description: 'Parameters of the plugin, as docs/reference/policies.md lists them.',
 });
 

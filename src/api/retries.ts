@@ -35,7 +35,7 @@ export const retries = closed(
         maxItems: 4,
         'x-kubernetes-list-type': 'set',
         default: ['ConnectFailure', 'Reset'],
-        description: 'Failures that are retried.',
+        description: 'Failures that are retried. Write the name in quotes, `"on"`: kubectl reads YAML 1.1, where a bare on is true.',
       },
     ),
     budget,

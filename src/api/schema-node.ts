@@ -70,7 +70,7 @@ export function propertiesOf(node: SchemaNode, value: Readonly<Record<string, un
   const { type } = value;
   if (byType === undefined || typeof type !== 'string') return properties;
   const parameters = byType.schemas.get(type);
-  return parameters === undefined ? properties : { ...properties, parameters };
+  return parameters === undefined ? properties : { ...properties, parameters: { ...properties.parameters, ...parameters } };
 }
 
 /** Whether a value is an object with named fields, not null and not a list. */

@@ -1,3 +1,5 @@
+import type { ProbeFault } from './probe.ts';
+
 /** What a probe changed. */
 export type Verdict = 'same' | 'up' | 'down';
 
@@ -9,32 +11,27 @@ export class ActiveHealth {
   private state: 'unknown' | 'healthy' | 'unhealthy' = 'unknown';
   private failures = 0;
   private successes = 0;
-  /** Nobody has listened there since the last good probe: the process may be another one now. */
-  private gone = false;
+  private absent = false;
 
+  /** Whether requests may be sent there. */
   get usable(): boolean {
     return this.state !== 'unhealthy';
   }
 
-  /** Whether a probe has ever succeeded. */
-  get proven(): boolean {
-    return this.state === 'healthy';
+  /** Whether nobody could be reached there since the last good probe: the process may be another one now. */
+  get wasAbsent(): boolean {
+    return this.absent;
   }
 
-  /** Whether the process behind the address may have changed since the last good probe. */
-  get doubtful(): boolean {
-    return this.gone;
-  }
-
-  /** `absent`: nobody listened. `threshold`: failures in a row that make it unhealthy. */
-  failed(absent: boolean, threshold: number): Verdict {
+  /** `threshold`: failures in a row that make it unhealthy. */
+  failed(fault: ProbeFault, threshold: number): Verdict {
     this.failures += 1;
     this.successes = 0;
-    if (absent) this.gone = true;
-    if (this.state === 'unhealthy') return 'same';
-    if (this.state === 'healthy' && this.failures < threshold) return 'same';
-    this.state = 'unhealthy';
-    return 'down';
+    const down = this.state === 'unknown' || (this.state === 'healthy' && this.failures >= threshold);
+    if (down) this.state = 'unhealthy';
+    // One broken connection may be an idle one that the engine closed; where nobody listens, the process is gone.
+    if (fault === 'refused' || (fault === 'reset' && this.state === 'unhealthy')) this.absent = true;
+    return down ? 'down' : 'same';
   }
 
   /** `threshold`: successes in a row that bring an unhealthy endpoint back. */
@@ -42,7 +39,7 @@ export class ActiveHealth {
     this.failures = 0;
     this.successes += 1;
     if (this.state === 'unhealthy' && this.successes < threshold) return 'same';
-    this.gone = false;
+    this.absent = false;
     if (this.state === 'healthy') return 'same';
     this.state = 'healthy';
     return 'up';

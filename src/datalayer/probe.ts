@@ -4,6 +4,7 @@ import type { TlsSettings } from './targets.ts';
 export interface ProbeAccess {
   /** `http://host:port` or `https://host:port`. */
   readonly origin: string;
+  /** Null for plain HTTP. */
   readonly tls: TlsSettings | null;
   /** Value of the Authorization header, or null. */
   readonly authorization: string | null;

@@ -62,22 +62,22 @@ export class SlotAllocator {
     this.quarantine.set(key, endpoint);
   }
 
-  /** Frees the slots whose last request has ended; returns how many. */
-  sweep(): number {
-    let freed = 0;
-    for (const [key, { slot }] of this.quarantine) {
-      if (this.states.inFlight[slot] > 0) continue;
+  /** Frees the slots whose last request has ended; returns whose they were. */
+  sweep(): readonly Endpoint[] {
+    const freed: Endpoint[] = [];
+    for (const [key, endpoint] of this.quarantine) {
+      if (this.states.inFlight[endpoint.slot] > 0) continue;
       this.quarantine.delete(key);
-      this.forget(slot);
-      this.free.push(slot);
-      freed += 1;
+      this.forget(endpoint.slot);
+      this.free.push(endpoint.slot);
+      freed.push(endpoint);
     }
     return freed;
   }
 
   /** Endpoints that are gone but have a slot still. */
-  draining(): Iterable<Endpoint> {
-    return this.quarantine.values();
+  draining(): readonly Endpoint[] {
+    return [...this.quarantine.values()];
   }
 
   private keep(key: string, known: Endpoint, seed: EndpointSeed): Endpoint {

@@ -2,42 +2,6 @@ import type { Clock } from '../router/clock.ts';
 import type { HttpProbe, ProbeFault, ProbeRequest, ProbeResult } from './probe.ts';
 import type { GroupTarget } from './targets.ts';
 
-/** A clock that moves only when a test says so. */
-export class FakeClock implements Clock {
-  private time = 1_000;
-  private timers: { due: number; callback: () => void }[] = [];
-
-  now(): number {
-    return this.time;
-  }
-
-  after(milliseconds: number, callback: () => void): () => void {
-    const timer = { due: this.time + milliseconds, callback };
-    this.timers.push(timer);
-    return () => {
-      this.timers = this.timers.filter((other) => other !== timer);
-    };
-  }
-
-  /** Moves on, calling back everything that falls due on the way at its own time. */
-  advance(milliseconds: number): void {
-    const end = this.time + milliseconds;
-    for (;;) {
-      const next = this.timers.toSorted((a, b) => a.due - b.due).at(0);
-      if (next === undefined || next.due > end) break;
-      this.timers = this.timers.filter((other) => other !== next);
-      this.time = Math.max(this.time, next.due);
-      next.callback();
-    }
-    this.time = end;
-  }
-
-  /** Timers set and not yet rung. */
-  get pending(): number {
-    return this.timers.length;
-  }
-}
-
 /** Time as it is, for tests with real sockets. */
 export const realClock: Clock = Object.freeze({
   now: () => performance.now() + 1,

@@ -41,7 +41,7 @@ export class UndiciProbe implements HttpProbe {
     const { origin, tls, authorization } = request.access;
     const headers = authorization === null ? null : { authorization };
     try {
-      const agent = tls === null && origin.startsWith('http:') ? this.plain : this.secureAgent(tls ?? {});
+      const agent = tls === null ? this.plain : this.secureAgent(tls);
       agent.dispatch({ origin, path: request.path, method: 'GET', headers }, exchange);
     } catch (error) {
       // undici throws on a path or an origin that is no URL.

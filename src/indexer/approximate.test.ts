@@ -58,7 +58,12 @@ describe('ApproximateIndex', () => {
     const index = new ApproximateIndex();
     const text = 'a'.repeat(blockBytes);
     index.routed(request({ prompt: promptOf(text, 'm', 'tenant-1') }), 0);
-    for (const [model, salt, blocks] of [['m', 'tenant-1', 1], ['m', 'tenant-2', 0], ['m', '', 0], ['n', 'tenant-1', 0]] as const) {
+    for (const [model, salt, blocks] of [
+      ['m', 'tenant-1', 1],
+      ['m', 'tenant-2', 0],
+      ['m', '', 0],
+      ['n', 'tenant-1', 0],
+    ] as const) {
       const candidates = candidatesOf(endpoints(1), 1000);
       index.match(request({ prompt: promptOf(text, model, salt) }), candidates, candidates.cachedTokens);
       expect(candidates.cachedTokens[0]).toBe(blocks * tokensPerBlock);
@@ -126,7 +131,7 @@ describe('ApproximateIndex', () => {
     );
   });
 
-  it('lets an endpoint use its neighbours\' memory again when they have gone', () => {
+  it("lets an endpoint use its neighbours' memory again when they have gone", () => {
     const index = new ApproximateIndex(64 * bytesPerBlock);
     const long = ask('abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789');
     for (let slot = 0; slot < 8; slot++) index.routed(long, slot);

@@ -63,27 +63,33 @@ const step = fc.oneof(
 describe('BlockCache', () => {
   it.each([false, true])('agrees with a naive LRU at every step, in crowded buckets: %s', (crowd) => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 90 }), fc.array(step, { maxLength: 80 }), path, fc.nat(14), (limit, steps, asked, guess) => {
-        const cache = new BlockCache(limit);
-        const naive = new NaiveCache(limit);
-        for (const taken of steps) {
-          if ('touch' in taken) {
-            cache.touchAll(keysOf(taken.touch, crowd), taken.touch.length);
-            naive.touchAll(taken.touch);
-          } else {
-            cache.resize(taken.resize);
-            naive.resize(taken.resize);
+      fc.property(
+        fc.integer({ min: 1, max: 90 }),
+        fc.array(step, { maxLength: 80 }),
+        path,
+        fc.nat(14),
+        (limit, steps, asked, guess) => {
+          const cache = new BlockCache(limit);
+          const naive = new NaiveCache(limit);
+          for (const taken of steps) {
+            if ('touch' in taken) {
+              cache.touchAll(keysOf(taken.touch, crowd), taken.touch.length);
+              naive.touchAll(taken.touch);
+            } else {
+              cache.resize(taken.resize);
+              naive.resize(taken.resize);
+            }
+            expect(cache.size).toBe(naive.held.size);
+            expect(cache.matchLength(keysOf(asked, crowd), asked.length, guess)).toBe(naive.matchLength(asked));
           }
-          expect(cache.size).toBe(naive.held.size);
-          expect(cache.matchLength(keysOf(asked, crowd), asked.length, guess)).toBe(naive.matchLength(asked));
-        }
-        for (const key of naive.held.keys()) {
-          const held = key.split(',').map(Number);
-          expect(cache.has(...keyOf(held, crowd))).toBe(true);
-          // Prefix-closed: whatever is held, so is all before it.
-          expect(cache.matchLength(keysOf(held, crowd), held.length, guess)).toBe(held.length);
-        }
-      }),
+          for (const key of naive.held.keys()) {
+            const held = key.split(',').map(Number);
+            expect(cache.has(...keyOf(held, crowd))).toBe(true);
+            // Prefix-closed: whatever is held, so is all before it.
+            expect(cache.matchLength(keysOf(held, crowd), held.length, guess)).toBe(held.length);
+          }
+        },
+      ),
       { numRuns: 300 },
     );
   });

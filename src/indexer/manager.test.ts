@@ -80,7 +80,9 @@ describe('createManagerLookup', () => {
   it('posts the prompt and the candidates, and returns the hit rates by address', async () => {
     const { lookup, seen, failures, clock } = await manager(say(200, good));
     expect(await lookup(query)).toEqual(new Map([['10.0.0.0:8000', 0.5]]));
-    expect(seen).toEqual([{ method: 'POST', url: '/match_sort?v=1', body: { model: 'm', prompt: 'hi', candidates: ['10.0.0.0:8000'] } }]);
+    expect(seen).toEqual([
+      { method: 'POST', url: '/match_sort?v=1', body: { model: 'm', prompt: 'hi', candidates: ['10.0.0.0:8000'] } },
+    ]);
     expect(failures).toEqual([]);
     expect(clock.pending).toBe(0);
   });
@@ -98,7 +100,11 @@ describe('createManagerLookup', () => {
     { sentence: 'a redirect is not followed', answer: say(307, '', { location: '/elsewhere' }), failures: ['status'] },
     { sentence: 'garbage is a failure', answer: say(200, '<html>'), failures: ['answer_invalid'] },
     { sentence: 'an answer without matches is a failure', answer: say(200, '{}'), failures: ['answer_invalid'] },
-    { sentence: 'an answer over 1 MiB is a failure', answer: say(200, `{"matches":[],"x":"${'x'.repeat(1024 * 1024)}"}`), failures: ['answer_too_large'] },
+    {
+      sentence: 'an answer over 1 MiB is a failure',
+      answer: say(200, `{"matches":[],"x":"${'x'.repeat(1024 * 1024)}"}`),
+      failures: ['answer_too_large'],
+    },
     {
       sentence: 'an answer cut off in the middle is a failure',
       answer: (_req, res) => {

@@ -25,7 +25,8 @@ function promptOf(body: ManagerQuery['body']): Record<string, unknown> | null {
   const { messages, prompt, input } = body;
   if (Array.isArray(messages)) return { messages: messages as unknown[] };
   if (typeof prompt === 'string') return { prompt };
-  if (Array.isArray(prompt) && prompt.length > 0 && prompt.every(Number.isInteger)) return { token_ids: prompt as unknown[] };
+  if (Array.isArray(prompt) && prompt.length > 0 && prompt.every(Number.isInteger))
+    return { token_ids: prompt as unknown[] };
   return typeof input === 'string' ? { prompt: input } : null;
 }
 

@@ -53,7 +53,11 @@ export function buildProfile(spec: ProfileSpec, registry: Registry, context: Plu
 function find<D>(known: ReadonlyMap<string, D>, type: string, path: string): D {
   const definition = known.get(type);
   if (definition !== undefined) return definition;
-  throw new ProfileError('Invalid', `${path}.type`, `no plugin is called ${type}; known are ${[...known.keys()].join(', ')}`);
+  throw new ProfileError(
+    'Invalid',
+    `${path}.type`,
+    `no plugin is called ${type}; known are ${[...known.keys()].join(', ')}`,
+  );
 }
 
 function parametersOf<S extends TObject>(schema: S, plugin: PluginSpec, path: string): Static<S> {

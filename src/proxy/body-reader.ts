@@ -29,7 +29,7 @@ export class BodyBudget {
       done(tooLarge(maxBody), empty);
       return;
     }
-    let only = empty;
+    let only: Buffer = empty;
     let more: Buffer[] | null = null;
     let length = 0;
     let ended = false;
@@ -63,7 +63,9 @@ export class BodyBudget {
 const empty = Buffer.alloc(0);
 
 function tooLarge(limit: number): RoutingError {
-  return new RoutingError('request_too_large', `the body is larger than the limit of ${limit} bytes`, { source: 'client' });
+  return new RoutingError('request_too_large', `the body is larger than the limit of ${limit} bytes`, {
+    source: 'client',
+  });
 }
 
 function overloaded(): RoutingError {

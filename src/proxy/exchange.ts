@@ -152,7 +152,10 @@ export class Exchange implements UpstreamHandler, Timed {
     if (this.answer?.begun === true) {
       // A client that does not read is not the engine's fault.
       if (!this.paused) this.report('timeout');
-      this.breakOff('upstream_timeout', `the stream was silent for ${timeouts.streamIdle} ms or longer than the policy allows`);
+      this.breakOff(
+        'upstream_timeout',
+        `the stream was silent for ${timeouts.streamIdle} ms or longer than the policy allows`,
+      );
       return;
     }
     if (this.deadline === this.hardDeadline) this.report('timeout');
@@ -189,17 +192,19 @@ export class Exchange implements UpstreamHandler, Timed {
     if (inbound.payload.stream && timeouts.firstByte > 0) {
       this.deadline = Math.min(this.hardDeadline, context.clock.now() + timeouts.firstByte);
     }
-    this.upstream = context.upstream.dispatch(
-      context.targets.of(endpoint, connection),
-      {
-        method: 'POST',
-        path: inbound.path + inbound.query,
-        headers: inbound.headers.linesFor(connection.apiKey, connection.forwardAuthorization),
-        body: backend.rewriteModel === null ? bytes : withModel(bytes, backend.rewriteModel),
-        connectTimeout: timeouts.connect,
-      },
-      this,
-    );
+    const request = {
+      method: 'POST',
+      path: inbound.path + inbound.query,
+      headers: inbound.headers.linesFor(connection.apiKey, connection.forwardAuthorization),
+      body: backend.rewriteModel === null ? bytes : withModel(bytes, backend.rewriteModel),
+      connectTimeout: timeouts.connect,
+    };
+    try {
+      this.upstream = context.upstream.dispatch(context.targets.of(endpoint, connection), request, this);
+    } catch (error) {
+      // The client refuses what an engine could read as two requests.
+      this.fail('invalid_value', 'the query or a header of the request cannot be passed on', error);
+    }
   }
 
   /** Moves to another endpoint if the policy allows it; false when this failure is the client's to see. */
@@ -228,7 +233,8 @@ export class Exchange implements UpstreamHandler, Timed {
   private fail(code: RoutingErrorCode, message: string, cause?: unknown): void {
     if (this.done) return;
     const { response, headers } = this.inbound;
-    const error = new RoutingError(code, message, { source: 'backend', retryable: true, cause });
+    const source = code === 'invalid_value' ? 'client' : 'backend';
+    const error = new RoutingError(code, message, { source, retryable: source === 'backend', cause });
     const head = ['x-request-id', headers.requestId];
     if (this.resets > 1) head.push('x-should-retry', 'false');
     this.finish(statusOf(code), true);

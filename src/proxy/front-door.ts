@@ -11,9 +11,9 @@ import { sendError, statusOf } from './answers.ts';
 import { BodyBudget, type BodyLimits } from './body-reader.ts';
 import { ScratchRequest, type ExchangeContext } from './context.ts';
 import { Deadlines } from './deadlines.ts';
-import { Exchange } from './exchange.ts';
+import { Exchange, type Inbound } from './exchange.ts';
 import { modelById, modelList, sendJson, unknownModel } from './model-list.ts';
-import { parsePayload, type Payload } from './payload.ts';
+import { parsePayload } from './payload.ts';
 import { askManagers } from './manager-hits.ts';
 import { isJson, RequestHeaders } from './request-headers.ts';
 import { RetryBudget } from './retry-budget.ts';
@@ -90,14 +90,134 @@ export class FrontDoor {
     const url = request.url ?? '/';
     const mark = url.indexOf('?');
     const route = routeOf(mark < 0 ? url : url.slice(0, mark));
-    if (route === null) throw new RoutingError('unknown_url', `nothing is served at this path`, { source: 'client' });
-    if (request.method !== methodOf(route)) {
-      const message = `this path takes ${methodOf(route)} only`;
-      throw new RoutingError('method_not_allowed', message, { source: 'client', param: null ?? undefined });
+    if (route === null) throw new RoutingError('unknown_url', 'nothing is served at this path', { source: 'client' });
+    const method = methodOf(route);
+    if (request.method !== method) {
+      throw new RoutingError('method_not_allowed', `this path takes ${method} only`, {
+        source: 'client',
+        allow: method,
+      });
     }
     const table = this.dependencies.store.current;
     if (route.kind === 'models') sendJson(response, modelList(table), headers.requestId);
     else if (route.kind === 'model') sendJson(response, modelById(table, route.id), headers.requestId);
     else this.receive(request, response, { headers, route, query: mark < 0 ? '' : url.slice(mark) });
   }
+
+  private receive(request: IncomingMessage, response: ServerResponse, read: Head): void {
+    const { headers } = read;
+    if (!isJson(headers.contentType)) {
+      throw new RoutingError('unsupported_media_type', 'the content type must be application/json', {
+        source: 'client',
+      });
+    }
+    const startedAt = this.dependencies.clock.now();
+    this.bodies.read(request, (error, bytes) => {
+      if (error !== null) {
+        this.refuse(response, headers, error);
+        return;
+      }
+      try {
+        this.begin(response, { ...read, bytes, startedAt });
+      } catch (fault) {
+        this.bodies.release(bytes.length);
+        this.refuse(response, headers, fault);
+      }
+    });
+  }
+
+  /** The body is there: finds the policy and starts the exchange. */
+  private begin(response: ServerResponse, whole: Whole): void {
+    const { store } = this.dependencies;
+    const table = store.current;
+    const payload = parsePayload(whole.bytes);
+    const model = payload.model === '' ? onlyModel(table.models) : payload.model;
+    const policy = table.match(model, whole.headers);
+    if (policy === null) throw unknownModel(table, model);
+    if (policy.profile === null) {
+      const message = `the routing policy ${policy.name} has never been valid; its status says what is wrong`;
+      throw new RoutingError('policy_invalid', message, { source: 'router' });
+    }
+    const asked = policy.profile.parts.readsHits ? askManagers(policy, model, payload) : null;
+    const start = (managerHits: ReadonlyMap<string, number> | null): void => {
+      const { headers, query, startedAt } = whole;
+      this.launch(response, {
+        response,
+        headers,
+        payload,
+        path: whole.route.path,
+        query,
+        model,
+        policy,
+        managerHits,
+        startedAt,
+      });
+    };
+    if (asked === null) start(null);
+    // A look-up never rejects; a client that leaves meanwhile has closed its response.
+    else void asked.then((hits) => (response.destroyed ? this.bodies.release(payload.bytes.length) : start(hits)));
+  }
+
+  private launch(response: ServerResponse, inbound: Inbound): void {
+    const exchange = new Exchange(this.context, inbound);
+    this.active.set(exchange, inbound.payload.bytes.length);
+    response.on('close', () => exchange.clientClosed());
+    response.on('drain', () => exchange.clientDrained());
+    exchange.start();
+  }
+
+  private ended(exchange: Exchange): void {
+    this.bodies.release(this.active.get(exchange) ?? 0);
+    this.active.delete(exchange);
+  }
+
+  private budgetOf(policy: RoutingPolicy): RetryBudget {
+    let budget = this.budgets.get(policy.key);
+    if (budget === undefined) {
+      budget = new RetryBudget();
+      this.budgets.set(policy.key, budget);
+    }
+    return budget;
+  }
+
+  private refuse(response: ServerResponse, headers: RequestHeaders, fault: unknown): void {
+    const error = this.asRoutingError(fault);
+    const status = statusOf(error.code);
+    this.dependencies.telemetry.refused(status);
+    if (response.headersSent || response.destroyed) {
+      response.destroy();
+      return;
+    }
+    const extra = ['x-request-id', headers.requestId];
+    if (error.allow !== null) extra.push('allow', error.allow);
+    // What is left of a body that was not read would be taken for the next request.
+    if (status === 413 || this.draining) extra.push('connection', 'close');
+    sendError(response, error, extra);
+  }
+
+  private asRoutingError(fault: unknown): RoutingError {
+    if (fault instanceof RoutingError) return fault;
+    this.dependencies.log.error('request failed inside the router', { error: errorText(fault) });
+    return new RoutingError('internal_error', 'the router has failed on this request', {
+      source: 'router',
+      cause: fault,
+    });
+  }
+}
+
+interface Head {
+  readonly headers: RequestHeaders;
+  readonly route: InferenceRoute;
+  readonly query: string;
+}
+
+interface Whole extends Head {
+  readonly bytes: Buffer;
+  readonly startedAt: number;
+}
+
+/** A request without a model is fine where there is only one. */
+function onlyModel(models: readonly string[]): string {
+  if (models.length === 1) return models[0];
+  throw new RoutingError('missing_model', 'you must name a model', { source: 'client', param: 'model' });
 }

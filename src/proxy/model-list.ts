@@ -28,7 +28,10 @@ export function modelById(table: RoutingTable, id: string): string {
 }
 
 export function unknownModel(table: RoutingTable, model: string): RoutingError {
-  const known = table.models.length === 0 ? 'no model is served yet' : `served are ${table.models.slice(0, 8).join(', ')}${table.models.length > 8 ? ', …' : ''}`;
+  const known =
+    table.models.length === 0
+      ? 'no model is served yet'
+      : `served are ${table.models.slice(0, 8).join(', ')}${table.models.length > 8 ? ', …' : ''}`;
   return new RoutingError('model_not_found', `The model \`${model.slice(0, 256)}\` does not exist; ${known}`, {
     source: 'client',
     param: 'model',
@@ -37,6 +40,13 @@ export function unknownModel(table: RoutingTable, model: string): RoutingError {
 
 export function sendJson(response: ServerResponse, body: string, requestId: string): void {
   const bytes = Buffer.from(body);
-  response.writeHead(200, ['content-type', 'application/json', 'content-length', String(bytes.length), 'x-request-id', requestId]);
+  response.writeHead(200, [
+    'content-type',
+    'application/json',
+    'content-length',
+    String(bytes.length),
+    'x-request-id',
+    requestId,
+  ]);
   response.end(bytes);
 }

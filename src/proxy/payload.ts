@@ -48,7 +48,8 @@ function parseObject(bytes: Buffer, utf8: boolean): Record<string, unknown> {
   if (!isObject(value)) {
     throw new RoutingError('invalid_json', 'the body must be a JSON object', { source: 'client' });
   }
-  if (value.messages !== undefined && !Array.isArray(value.messages)) throw invalid('messages must be an array', 'messages');
+  if (value.messages !== undefined && !Array.isArray(value.messages))
+    throw invalid('messages must be an array', 'messages');
   return value;
 }
 

@@ -13,8 +13,10 @@ export function replaceModel(bytes: Buffer, names: ModelNames): Buffer {
   const engine = JSON.stringify(names.engine);
   const asked = JSON.stringify(names.asked);
   const text = bytes.toString('utf8');
-  const replaced = text.replaceAll(/"model"(\s*):(\s*)("(?:[^"\\]|\\.)*")/g, (whole, before: string, after: string, value: string) =>
-    value === engine ? `"model"${before}:${after}${asked}` : whole,
+  const replaced = text.replaceAll(
+    /"model"(\s*):(\s*)("(?:[^"\\]|\\.)*")/g,
+    (whole, before: string, after: string, value: string) =>
+      value === engine ? `"model"${before}:${after}${asked}` : whole,
   );
   return Buffer.from(replaced);
 }

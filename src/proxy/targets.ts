@@ -15,7 +15,8 @@ export class Targets {
   of(endpoint: Endpoint, connection: Connection): UpstreamTarget {
     const known = this.known.get(endpoint);
     if (known?.connection === connection) return known.target;
-    const target = known !== undefined && alike(known.connection, connection) ? known.target : makeTarget(endpoint, connection);
+    const target =
+      known !== undefined && alike(known.connection, connection) ? known.target : makeTarget(endpoint, connection);
     this.known.set(endpoint, { connection, target });
     return target;
   }
@@ -40,5 +41,9 @@ function makeTarget(endpoint: Endpoint, connection: Connection): UpstreamTarget 
   const port = Number(endpoint.address.slice(colon + 1));
   if (connection.scheme === 'http') return { host, port };
   const { ca, serverName } = connection;
-  return { host, port, tls: { ...(ca === undefined ? {} : { ca }), ...(serverName === undefined ? {} : { serverName }) } };
+  return {
+    host,
+    port,
+    tls: { ...(ca === undefined ? {} : { ca }), ...(serverName === undefined ? {} : { serverName }) },
+  };
 }

@@ -34,7 +34,11 @@ export class UsageTail {
     const at = bytes.lastIndexOf('"usage"');
     if (at < 0 || bytes[bytes.length - 1] === undefined) return noUsage;
     const text = bytes.toString('latin1', at, Math.min(bytes.length, at + tailBytes));
-    return { promptTokens: field(text, promptPattern), completionTokens: field(text, completionPattern), cachedTokens: field(text, cachedPattern) };
+    return {
+      promptTokens: field(text, promptPattern),
+      completionTokens: field(text, completionPattern),
+      cachedTokens: field(text, cachedPattern),
+    };
   }
 }
 

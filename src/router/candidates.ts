@@ -25,6 +25,12 @@ export class Candidates {
     this.length += 1;
   }
 
+  /** Puts a candidate in the place of an earlier one; for filling before cached tokens are known. */
+  move(from: number, to: number): void {
+    this.endpoints[to] = this.endpoints[from];
+    this.slots[to] = this.slots[from];
+  }
+
   private grow(): void {
     const slots = new Int32Array(this.slots.length * 2);
     slots.set(this.slots);

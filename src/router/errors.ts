@@ -28,6 +28,8 @@ export interface RoutingErrorDetail {
   readonly retryable?: boolean;
   /** The field of the request body at fault, as OpenAI's error objects name it. */
   readonly param?: string;
+  /** The method that the path takes, where another was used. */
+  readonly allow?: string;
   readonly cause?: unknown;
 }
 
@@ -38,6 +40,7 @@ export class RoutingError extends Error {
   readonly source: ErrorSource;
   readonly retryable: boolean;
   readonly param: string | null;
+  readonly allow: string | null;
 
   constructor(code: RoutingErrorCode, message: string, detail: RoutingErrorDetail) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
@@ -45,5 +48,6 @@ export class RoutingError extends Error {
     this.source = detail.source;
     this.retryable = detail.retryable ?? false;
     this.param = detail.param ?? null;
+    this.allow = detail.allow ?? null;
   }
 }

@@ -1,8 +1,8 @@
 import { Candidates } from './candidates.ts';
 import { firstAttempt, type Attempts, type Decision } from './decision.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { Filter } from './plugin.ts';
 import type { Backend, RoutingPolicy } from './policy.ts';
-import type { SchedulingProfile } from './profile.ts';
 import type { InferenceRequest } from './request.ts';
 import { Reservation } from './reservation.ts';
 import type { EndpointStates } from './states.ts';
@@ -19,6 +19,8 @@ export class Router {
   private readonly states: EndpointStates;
   private readonly random: () => number;
   private readonly candidates = new Candidates();
+  /** Scratch: each backend's weight for the request at hand, 0 where it cannot take it. */
+  private readonly weights: number[] = [];
 
   constructor(dependencies: RouterDependencies) {
     this.states = dependencies.states;
@@ -33,14 +35,13 @@ export class Router {
   decide(policy: RoutingPolicy, request: InferenceRequest, attempts: Attempts = firstAttempt): Decision | null {
     const { profile } = policy;
     if (profile === null) return null;
-    const backend = this.pickBackend(policy, request, attempts);
+    const { filters, readsHits } = profile.parts;
+    const backend = this.pickBackend(policy, request, filters, attempts);
     if (backend === null) return null;
     const { candidates } = this;
-    this.gather(backend, request, profile, attempts.tried);
-    if (candidates.length === 0) return null;
+    this.gather(backend, request, filters, attempts.tried);
     const { prefixSource } = backend.group;
     candidates.promptTokens = request.prompt.tokens;
-    const { readsHits } = profile.parts;
     if (readsHits) prefixSource.match(request, candidates, candidates.cachedTokens);
     const index = profile.run(request, candidates);
     const breakdown = attempts.explain ? profile.explain(request, candidates) : null;
@@ -54,76 +55,103 @@ export class Router {
 
   /** Whether another endpoint of the policy could take a request that has failed on these. */
   hasOther(policy: RoutingPolicy, tried: readonly Endpoint[]): boolean {
-    return policy.backends.some((backend) => backend.weight > 0 && this.hasCandidate(backend, tried));
+    return policy.backends.some(
+      ({ group, weight }) => weight > 0 && group.endpoints.some((endpoint) => this.isOpen(endpoint, tried)),
+    );
   }
 
   /** The last try's backend while it has endpoints left; else by weight among those that have one. */
-  private pickBackend(policy: RoutingPolicy, request: InferenceRequest, attempts: Attempts): Backend | null {
+  private pickBackend(
+    policy: RoutingPolicy,
+    request: InferenceRequest,
+    filters: readonly Filter[],
+    attempts: Attempts,
+  ): Backend | null {
     const { backends } = policy;
-    const { tried } = attempts;
-    if (attempts.backend !== null && this.hasCandidate(attempts.backend, tried)) return attempts.backend;
+    const { weights } = this;
     // Where no backend is known to serve the model, the engine's own 404 is the truest answer.
-    const strict = backends.some((backend) => servesModel(backend, request.model));
+    const strict = servedByAny(backends, request.model);
     let total = 0;
-    for (const backend of backends) if (this.eligible(backend, strict ? request.model : null, tried)) total += backend.weight;
-    if (total <= 0) return null;
-    let point = this.random() * total;
-    let last: Backend | null = null;
-    for (const backend of backends) {
-      if (backend.weight === 0 || !this.eligible(backend, strict ? request.model : null, tried)) continue;
-      last = backend;
-      point -= backend.weight;
-      if (point < 0) return backend;
+    for (let i = 0; i < backends.length; i++) {
+      const backend = backends[i];
+      weights[i] = 0;
+      if (strict && !servesModel(backend, request.model)) continue;
+      if (!this.hasCandidate(backend, request, filters, attempts.tried)) continue;
+      if (backend === attempts.backend) return backend;
+      weights[i] = backend.weight;
+      total += backend.weight;
     }
-    return last;
+    return total > 0 ? this.draw(backends, total) : null;
   }
 
-  private eligible(backend: Backend, model: string | null, tried: readonly Endpoint[]): boolean {
-    return (model === null || servesModel(backend, model)) && this.hasCandidate(backend, tried);
+  /** One of the backends, by the weights just found. */
+  private draw(backends: readonly Backend[], total: number): Backend {
+    let point = this.random() * total;
+    let last = 0;
+    for (let i = 0; i < backends.length; i++) {
+      if (this.weights[i] === 0) continue;
+      last = i;
+      point -= this.weights[i];
+      if (point < 0) break;
+    }
+    return backends[last];
   }
 
-  private hasCandidate(backend: Backend, tried: readonly Endpoint[]): boolean {
+  private hasCandidate(
+    backend: Backend,
+    request: InferenceRequest,
+    filters: readonly Filter[],
+    tried: readonly Endpoint[],
+  ): boolean {
     for (const endpoint of backend.group.endpoints) {
-      if (this.states.isReady(endpoint.slot) && !tried.includes(endpoint)) return true;
+      if (this.isOpen(endpoint, tried) && keptByAll(filters, request, endpoint)) return true;
     }
     return false;
   }
 
-  /** Ready endpoints that have not been tried and that every filter keeps. */
-  private gather(backend: Backend, request: InferenceRequest, profile: SchedulingProfile, tried: readonly Endpoint[]): void {
-    this.collect(backend, request, profile, tried, true);
-    // A fleet of nothing but cold replicas still serves.
-    if (this.candidates.length === 0) this.collect(backend, request, profile, tried, false);
-  }
-
-  private collect(
+  /** Fills the candidates with ready endpoints that have not been tried and that every filter keeps. */
+  private gather(
     backend: Backend,
     request: InferenceRequest,
-    profile: SchedulingProfile,
+    filters: readonly Filter[],
     tried: readonly Endpoint[],
-    sparing: boolean,
   ): void {
-    const { candidates, states } = this;
-    const { filters } = profile.parts;
+    const { candidates } = this;
     candidates.clear();
     for (const endpoint of backend.group.endpoints) {
-      const { slot } = endpoint;
-      if (!states.isReady(slot)) continue;
-      if (tried.length > 0 && tried.includes(endpoint)) continue;
-      // Slow start: a new replica looks ideal because it is empty, so it is a candidate only for its share.
-      if (sparing && states.warmth[slot] < 1 && this.random() >= states.warmth[slot]) continue;
-      if (keptByAll(filters, request, endpoint)) candidates.push(endpoint);
+      if (this.isOpen(endpoint, tried) && keptByAll(filters, request, endpoint)) candidates.push(endpoint);
     }
+    this.spareCold();
+  }
+
+  /** Slow start: a new replica looks ideal because it is empty, so it stays a candidate only for its share. */
+  private spareCold(): void {
+    const { candidates } = this;
+    const { warmth } = this.states;
+    let kept = 0;
+    for (let i = 0; i < candidates.length; i++) {
+      const share = warmth[candidates.slots[i]];
+      if (share < 1 && this.random() >= share) continue;
+      candidates.move(i, kept);
+      kept += 1;
+    }
+    // A fleet of nothing but cold replicas still serves.
+    if (kept > 0) candidates.length = kept;
+  }
+
+  private isOpen(endpoint: Endpoint, tried: readonly Endpoint[]): boolean {
+    return this.states.isReady(endpoint.slot) && (tried.length === 0 || !tried.includes(endpoint));
   }
 }
 
-function keptByAll(
-  filters: SchedulingProfile['parts']['filters'],
-  request: InferenceRequest,
-  endpoint: Endpoint,
-): boolean {
+function keptByAll(filters: readonly Filter[], request: InferenceRequest, endpoint: Endpoint): boolean {
   for (const filter of filters) if (!filter.keep(request, endpoint)) return false;
   return true;
+}
+
+function servedByAny(backends: readonly Backend[], model: string): boolean {
+  for (const backend of backends) if (servesModel(backend, model)) return true;
+  return false;
 }
 
 /** Unknown models count as served: the engine knows better than we do. */

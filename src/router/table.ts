@@ -1,4 +1,4 @@
-import type { BackendGroup, RoutingPolicy } from './policy.ts';
+import type { Backend, BackendGroup, RoutingPolicy } from './policy.ts';
 import type { HeaderLookup } from './request.ts';
 
 /** How well a policy's models cover a name; higher wins. */
@@ -21,7 +21,9 @@ export class RoutingTable {
     this.generation = generation;
     this.policies = policies;
     this.groups = groups;
-    this.models = [...new Set(policies.flatMap(routableModels))].filter((name) => this.covering(name).length > 0).sort();
+    this.models = [...new Set(policies.flatMap(routableModels))]
+      .filter((name) => this.covering(name).length > 0)
+      .sort();
     Object.freeze(this.policies);
     Object.freeze(this.models);
     Object.freeze(this);
@@ -40,7 +42,7 @@ export class RoutingTable {
     const found = this.policies
       .map((policy) => ({ policy, rank: coverage(policy, model) }))
       .filter((entry) => entry.rank > rank.none);
-    const owner = owningNamespace(found);
+    const owner = owningNamespace(found, model);
     const ordered = found
       .filter(({ policy }) => policy.namespace === owner)
       .sort((a, b) => b.rank - a.rank || precedence(a.policy, b.policy))
@@ -67,18 +69,21 @@ function older(a: RoutingPolicy, b: RoutingPolicy): number {
 }
 
 /** The namespace with the oldest claim on a model name; a learned name never beats a declared one. */
-function owningNamespace(found: readonly Covering[]): string | undefined {
-  const declared = found.filter((entry) => entry.rank > rank.served || entry.policy.backends.some(declares));
+function owningNamespace(found: readonly Covering[], model: string): string | undefined {
+  const declared = found.filter(
+    (entry) => entry.rank > rank.served || entry.policy.backends.some((backend) => declares(backend, model)),
+  );
   const claims = (declared.length > 0 ? declared : found).map((entry) => entry.policy);
   return [...claims].sort(older)[0]?.namespace;
 }
 
-function declares(backend: RoutingPolicy['backends'][number]): boolean {
-  return backend.group.modelsDeclared;
+function declares({ group }: Backend, model: string): boolean {
+  return group.modelsDeclared && group.models.includes(model);
 }
 
 function coverage(policy: RoutingPolicy, model: string): number {
-  if (policy.match.models.length === 0) return policy.backends.some((b) => b.group.models.includes(model)) ? rank.served : rank.none;
+  if (policy.match.models.length === 0)
+    return policy.backends.some((b) => b.group.models.includes(model)) ? rank.served : rank.none;
   let best: number = rank.none;
   for (const pattern of policy.match.models) {
     if (pattern === model) return rank.exact;

@@ -1,5 +1,5 @@
 import { hashText, mix } from './mix.ts';
-import { outputText, outputToken } from './tokens.ts';
+import { outputText, outputToken } from './words.ts';
 
 /** Told how a request goes on; called inside the engine's step, so it only takes notes. */
 export interface SequenceListener {

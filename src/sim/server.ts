@@ -56,20 +56,7 @@ const usualModelLength = 131_072;
 
 /** Starts a simulated engine; rejects with the system's error when an address is taken. */
 export async function startSimEngine(options: SimEngineOptions): Promise<SimEngine> {
-  const service = { ...defaultServiceModel, ...options.service };
-  const maxModelLength = options.maxModelLength ?? Math.min(usualModelLength, service.kvTokens);
-  checkOptions(options, service, maxModelLength);
-  const onError = options.onError ?? rethrow;
-  const publisher = options.kvEvents ? await KvEventPublisher.bind(options.kvEvents, onError) : null;
-  const host = new SimHost({
-    models: new ServedModels(options.models, options.adapters ?? []),
-    service,
-    maxModelLength,
-    clock: options.clock ?? wallClock,
-    speedUp: options.speedUp ?? 1,
-    publisher,
-  });
-  host.setFault(options.fault ?? noFault);
+  const host = await startHost(options);
   const server = new SimServer(host, options);
   try {
     await server.listen(options.port ?? 0);
@@ -79,12 +66,24 @@ export async function startSimEngine(options: SimEngineOptions): Promise<SimEngi
   }
   return {
     address: server.address,
-    kvEvents: publisher?.addresses ?? null,
+    kvEvents: host.publisher?.addresses ?? null,
     engine: host.engine,
     state: () => host.state(),
     setFault: server.setFault,
     close: () => server.close(),
   };
+}
+
+async function startHost(options: SimEngineOptions): Promise<SimHost> {
+  const service = { ...defaultServiceModel, ...options.service };
+  const maxModelLength = options.maxModelLength ?? Math.min(usualModelLength, service.kvTokens);
+  checkOptions(options, service, maxModelLength);
+  const { kvEvents, clock = wallClock, speedUp = 1, fault = noFault, onError = rethrow } = options;
+  const models = new ServedModels(options.models, options.adapters ?? []);
+  const publisher = kvEvents ? await KvEventPublisher.bind(kvEvents, onError) : null;
+  const host = new SimHost({ models, service, maxModelLength, clock, speedUp, publisher });
+  host.setFault(fault);
+  return host;
 }
 
 function checkOptions(options: SimEngineOptions, service: ServiceModel, maxModelLength: number): void {

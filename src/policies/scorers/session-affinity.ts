@@ -20,7 +20,7 @@ export const sessionAffinity = defineScorer({
       header: Type.String({
         minLength: 1,
         maxLength: 128,
-        pattern: '^[A-Za-z0-9!#$%&\'*+.^_|~-]+$',
+        pattern: "^[A-Za-z0-9!#$%&'*+.^_|~-]+$",
         default: 'x-session-id',
         description: 'Request header that names the session.',
       }),
@@ -40,7 +40,8 @@ export const sessionAffinity = defineScorer({
     };
     return {
       score(request: InferenceRequest, candidates: Candidates, out: Float64Array): void {
-        const session = request.headers.get(header) ?? request.user;
+        // An empty header names no session.
+        const session = request.headers.get(header) || request.user;
         if (session === '') {
           out.fill(0, 0, candidates.length);
           return;

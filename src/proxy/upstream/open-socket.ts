@@ -1,5 +1,5 @@
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
+import { connect as connectTcp, isIP, type Socket, type SocketConstructorOpts } from 'node:net';
+import { connect as connectTls, createSecureContext, type ConnectionOptions, type SecureContext } from 'node:tls';
 import type { UpstreamTarget } from './client.ts';
 import type { Connection } from './connection.ts';
 
@@ -44,16 +44,17 @@ export class Opener {
     const { host, port } = this.target;
     const secureContext = (this.context ??= createSecureContext(tls.ca === undefined ? {} : { ca: tls.ca }));
     const buffer = Buffer.allocUnsafeSlow(tlsRecordBytes);
-    return connectTls({
+    const options: ConnectionOptions & SocketConstructorOpts = {
       host,
       port,
-      ...socketOptions,
       secureContext,
       ...serverName(host, tls.serverName),
       ALPNProtocols: ['http/1.1'],
       rejectUnauthorized: true,
       onread: { buffer, callback: reader(connection, buffer) },
-    });
+    };
+    // Unlike those of node:net, node:tls does not take these as options.
+    return connectTls(options).setNoDelay(true).setKeepAlive(true, socketOptions.keepAliveInitialDelay);
   }
 }
 

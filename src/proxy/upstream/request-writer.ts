@@ -1,10 +1,6 @@
 import type { Socket } from 'node:net';
 import type { UpstreamRequest } from './client.ts';
 
-/** Heads and small bodies are joined here, so that a request is one write and one packet train. */
-const scratchBytes = 32_768;
-let scratch = Buffer.allocUnsafeSlow(scratchBytes);
-
 /** What would end the request line early. */
 const unsafePath = /[^\x21-\x7e]/;
 /** Cut down to a byte, such a character could become CR or LF (U+010A). Free where the string is stored as bytes. */
@@ -22,23 +18,14 @@ export function writeRequest(socket: Socket, hostLine: string, request: Upstream
   const size = body === null ? 0 : body.length;
   const length = body === null && isBodiless(request.method) ? '' : `content-length: ${size}\r\n`;
   const head = `${request.method} ${request.path} HTTP/1.1\r\n${hostLine}${request.headers}${length}\r\n`;
-  if (head.length + size <= scratchBytes) return writeJoined(socket, head, body);
+  // One gathered write: the body goes to the kernel from where it lies.
   socket.cork();
   socket.write(head, 'latin1');
-  if (body !== null) socket.write(body);
+  if (body !== null && size > 0) socket.write(body);
   socket.uncork();
 }
 
 /** RFC 9110 §8.6: a method without a meaning for content sends no length. */
 function isBodiless(method: string): boolean {
   return method === 'GET' || method === 'HEAD';
-}
-
-/** A copy of a few kilobytes is cheaper than the second buffer of a gathered write. */
-function writeJoined(socket: Socket, head: string, body: Uint8Array | null): void {
-  const headBytes = scratch.write(head, 0, 'latin1');
-  if (body !== null) scratch.set(body, headBytes);
-  socket.write(scratch.subarray(0, headBytes + (body === null ? 0 : body.length)));
-  // What the kernel did not take at once still points here: leave it the memory.
-  if (socket.writableLength > 0) scratch = Buffer.allocUnsafeSlow(scratchBytes);
 }

@@ -50,4 +50,3 @@ export class UndiciClient implements UpstreamClient {
     return pool;
   }
 }
-

@@ -36,7 +36,10 @@ export class UndiciPool implements UndiciCarrier {
     this.origin = new URL(`${tls === undefined ? 'http' : 'https'}://${this.address}`);
     this.options = { ...clientOptions, connect: { ...tlsOptions(tls), timeout: connectTimeout } };
     this.clock = clock;
-    this.pool = new Pool(this.origin, { ...this.options, factory: (origin, options) => new CountingClient(origin, options) });
+    this.pool = new Pool(this.origin, {
+      ...this.options,
+      factory: (origin, options) => new CountingClient(origin, options),
+    });
   }
 
   send(exchange: UndiciExchange): void {

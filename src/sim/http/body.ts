@@ -128,9 +128,8 @@ function invalidJson(reason: string, length: number): Error {
 /** Inputs as the server writes them in messages: scalars in Python's spelling, the rest by their size. */
 function inputText(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
-  if (Array.isArray(value)) return `'<list of ${value.length} items>'`;
-  if (typeof value === 'object' && value !== null) return `'<dict of ${Object.keys(value).length} items>'`;
-  if (value === null) return 'None';
+  if (typeof value === 'number') return String(value);
   if (typeof value === 'boolean') return value ? 'True' : 'False';
-  return String(value);
+  if (Array.isArray(value)) return `'<list of ${value.length} items>'`;
+  return value instanceof Object ? `'<dict of ${Object.keys(value).length} items>'` : 'None';
 }

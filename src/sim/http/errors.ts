@@ -31,6 +31,10 @@ export function badBody(message: string, param: string | null): ApiError {
   return errorObject(400, 'Bad Request', message, param);
 }
 
+export function emptyPrompt(): ApiError {
+  return errorObject(400, 'BadRequestError', 'The decoder prompt cannot be empty', null);
+}
+
 export function modelNotFound(model: string, known: readonly string[]): ApiError {
   const message = `The model \`${model}\` does not exist. Valid aliases: ${known.join(', ')}.`;
   return errorObject(404, 'NotFoundError', message, 'model');

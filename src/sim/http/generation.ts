@@ -1,6 +1,6 @@
 import type { Adapter, Sequence } from '../sequence.ts';
 import { TokenWriter, tokenize } from '../tokens.ts';
-import { badValue } from './errors.ts';
+import { badValue, emptyPrompt } from './errors.ts';
 import { checkFields, member, missingField, numberField, stringField, type Body, type Field } from './body.ts';
 import type { ServedModels } from './names.ts';
 
@@ -78,7 +78,7 @@ export function parseResponse(body: Body, limits: EngineLimits): Generation {
   checkFields(body, responseFields);
   const input = body.get('input');
   if (typeof input !== 'string' && !Array.isArray(input)) throw missingField(body, 'input');
-  const messages = typeof input === 'string' ? [{ role: 'user', content: input }] : input;
+  const messages: unknown[] = typeof input === 'string' ? [{ role: 'user', content: input }] : input;
   const instructions = stringField(body, 'instructions');
   const all = instructions === null ? messages : [{ role: 'system', content: instructions }, ...messages];
   const asked = firstNumber(body, ['max_output_tokens']);
@@ -131,6 +131,7 @@ function generation(body: Body, limits: EngineLimits, parts: Parts): Generation 
   const adapter = limits.models.resolve(stringField(body, 'model'));
   checkSampling(body, limits.maxModelLength);
   const prompts = parts.prompts();
+  if (prompts.some((prompt) => prompt.length === 0)) throw emptyPrompt();
   const longest = prompts.reduce((most, prompt) => Math.max(most, prompt.length), 0);
   const maxOutput = outputTokens(parts, longest, limits.maxModelLength);
   const options = body.get('stream_options');

@@ -1,0 +1,48 @@
+// Writes what follows from src/api: CRDs and reference docs. With --check, exits 1 when a file is not current.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { dump } from 'js-yaml';
+import { customResourceDefinition } from '../src/api/crd.ts';
+import { kinds } from '../src/api/kinds.ts';
+import { policiesPage, resourcePage } from '../src/api/reference.ts';
+import { group } from '../src/api/resource.ts';
+
+/** Text of every generated file by its path in the project. */
+export function generatedFiles(): ReadonlyMap<string, string> {
+  const files = new Map<string, string>();
+  for (const kind of kinds) {
+    const crd = dump(customResourceDefinition(kind), { lineWidth: 120, noRefs: true });
+    files.set(`crds/${group}_${kind.plural}.yaml`, `# Generated from src/api by scripts/generate.ts; do not edit.\n${crd}`);
+    files.set(`docs/reference/${kind.singular}.md`, resourcePage(kind));
+  }
+  files.set('docs/reference/policies.md', policiesPage());
+  return files;
+}
+
+/** Paths of generated files that are missing or differ. */
+export function staleFiles(root: string): string[] {
+  return [...generatedFiles()].filter(([path, text]) => contentOf(join(root, path)) !== text).map(([path]) => path);
+}
+
+function contentOf(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+function main(root: string, check: boolean): void {
+  const stale = staleFiles(root);
+  for (const path of stale) console.log(check ? `${path} is not current; run scripts/generate.ts` : `wrote ${path}`);
+  if (check && stale.length > 0) process.exitCode = 1;
+  if (check) return;
+  const files = generatedFiles();
+  for (const path of stale) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), files.get(path) ?? '');
+  }
+}
+
+if (import.meta.main) main(join(import.meta.dirname, '..'), process.argv.includes('--check'));

@@ -1,0 +1,56 @@
+import type { Server } from 'node:http';
+import type { Log } from '../observability/log.ts';
+import type { FrontDoor } from '../proxy/front-door.ts';
+
+/** What a router gives up in order when it is told to stop; times in milliseconds. */
+export interface DrainPlan {
+  readonly server: Pick<Server, 'close' | 'closeIdleConnections' | 'closeAllConnections'>;
+  readonly frontDoor: FrontDoor;
+  readonly log: Log;
+  /** Still accepting but not ready, while load balancers take notice. */
+  readonly delay: number;
+  /** For requests under way to end; then they are cut. */
+  readonly timeout: number;
+}
+
+/** Milliseconds between looks whether the last request has ended. */
+const interval = 50;
+
+/**
+ * Waits for SIGTERM or SIGINT, then drains. SIGINT comes from a person at a terminal: no delay for load balancers.
+ * A second signal cuts what is left.
+ */
+export async function drainOnSignal(plan: DrainPlan): Promise<void> {
+  const signal = await nextSignal();
+  const { frontDoor, log, server } = plan;
+  frontDoor.draining = true;
+  log.info('draining', { signal, inFlight: frontDoor.inFlight });
+  const impatient = nextSignal();
+  if (signal === 'SIGTERM') await Promise.race([sleep(plan.delay), impatient]);
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const end = performance.now() + plan.timeout;
+  let hurried = false;
+  void impatient.then(() => (hurried = true));
+  while (frontDoor.inFlight > 0 && performance.now() < end && !hurried) await sleep(interval);
+  if (frontDoor.inFlight > 0) log.warn('requests were cut', { inFlight: frontDoor.inFlight });
+  server.closeAllConnections();
+  await closed;
+  log.info('stopped');
+}
+
+function nextSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const got = (signal: NodeJS.Signals): void => {
+      process.off('SIGTERM', got);
+      process.off('SIGINT', got);
+      resolve(signal);
+    };
+    process.on('SIGTERM', got);
+    process.on('SIGINT', got);
+  });
+}
+
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

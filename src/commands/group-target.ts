@@ -1,0 +1,57 @@
+import type { BackendGroup } from '../api/backend-group.ts';
+import { parseDuration } from '../api/duration.ts';
+import type { GroupTarget } from '../datalayer/targets.ts';
+import type { EndpointSeed } from '../router/endpoint.ts';
+import type { Connection } from '../router/policy.ts';
+import { keyOf } from '../controller/compile.ts';
+
+/** What the datalayer is to watch for a group. */
+export function groupTarget(group: BackendGroup, connection: Connection): GroupTarget {
+  const { spec, metadata } = group;
+  const { metrics, health } = spec;
+  const { scheme, ca, serverName, apiKey } = connection;
+  const tls = { ...(ca === undefined ? {} : { ca }), ...(serverName === undefined ? {} : { serverName }) };
+  return {
+    key: keyOf(metadata),
+    namespace: metadata.namespace ?? 'default',
+    name: metadata.name,
+    engine: spec.engine,
+    endpoints: staticSeeds(group),
+    scheme,
+    ...(scheme === 'https' ? { tls } : {}),
+    ...(apiKey === undefined ? {} : { apiKey }),
+    learnModels: spec.models.length === 0,
+    metrics: {
+      interval: parseDuration(metrics.interval),
+      timeout: parseDuration(metrics.timeout),
+      path: metrics.path,
+      staleAfter: parseDuration(metrics.staleAfter),
+    },
+    health: {
+      path: health.path,
+      interval: parseDuration(health.interval),
+      timeout: parseDuration(health.timeout),
+      failures: health.failures,
+      successes: health.successes,
+      passive: { ...health.passive, ejectFor: parseDuration(health.passive.ejectFor) },
+    },
+  };
+}
+
+/** Why a group's discovery finds nothing here, or null where it works. */
+export function unsupportedDiscovery(group: BackendGroup): string | null {
+  const { type } = group.spec.discovery;
+  if (type === 'Static') return null;
+  return `discovery ${type} needs a cluster; with --manifests use discovery type Static`;
+}
+
+function staticSeeds(group: BackendGroup): EndpointSeed[] {
+  const { discovery } = group.spec;
+  if (discovery.type !== 'Static') return [];
+  return discovery.static.endpoints.map(({ name, address, labels, ports }) => ({
+    name,
+    address,
+    labels: labels ?? {},
+    ports: Object.fromEntries((ports ?? []).map((port) => [port.name, port.port])),
+  }));
+}

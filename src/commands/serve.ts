@@ -1,0 +1,189 @@
+import { createServer } from 'node:http';
+import { readFileSync } from 'node:fs';
+import { adminApp, isLoopbackName, metricsApp, type AdminSources } from '../observability/admin-server.ts';
+import { createLog, type Log } from '../observability/log.ts';
+import { createMetrics } from '../observability/metrics.ts';
+import { Traffic } from '../observability/traffic.ts';
+import { FrontDoor } from '../proxy/front-door.ts';
+import { createProxyServer, renewCertificate } from '../proxy/server.ts';
+import { SocketClient } from '../proxy/upstream/socket-client.ts';
+import { UndiciClient } from '../proxy/upstream/undici-client.ts';
+import type { UpstreamClient } from '../proxy/upstream/client.ts';
+import { Assembly } from './assembly.ts';
+import { drainOnSignal } from './drain.ts';
+import { countFlag, durationFlag, listenFlag, readFlags, sizeFlag, type FlagValues } from './flags.ts';
+import { Exit, UsageError, type CommandIo } from './io.ts';
+import { followTls, listen, OutsideError, readTls } from './listen.ts';
+import { followManifests } from './manifests.ts';
+import { gauges, tableView } from './views.ts';
+import { wallClock as clock } from './wall-clock.ts';
+
+const defaults = {
+  manifests: '',
+  'router-class': 'hermes',
+  listen: '127.0.0.1:8000',
+  admin: '127.0.0.1:8081',
+  metrics: '127.0.0.1:9090',
+  'admin-token-file': '',
+  'tls-cert': '',
+  'tls-key': '',
+  'max-body': '16Mi',
+  'max-buffered': '1Gi',
+  'max-connections': '0',
+  'max-scrapes-per-second': '300',
+  'drain-delay': '5s',
+  'drain-timeout': '300s',
+  'upstream-client': 'socket',
+  help: false,
+} as const;
+
+export const serveUsage = `usage: hermes-router serve --manifests DIR [flags]
+
+Routes OpenAI requests to inference engines as the RoutingPolicies and BackendGroups in DIR say.
+A changed file is in force within two seconds; what is wrong in it is logged, and the last good version stays.
+
+  --manifests DIR             folder of .yaml, .yml and .json files
+  --router-class NAME         only objects with this routerClassName (${defaults['router-class']})
+  --listen HOST:PORT          OpenAI API (${defaults.listen})
+  --admin HOST:PORT           admin API (${defaults.admin})
+  --admin-token-file FILE     bearer token of the admin API; needed for other than loopback addresses
+  --metrics HOST:PORT         /metrics, /healthz, /readyz (${defaults.metrics})
+  --tls-cert, --tls-key FILE  TLS in front; renewed files are taken up
+  --max-body SIZE             bytes of one request body (${defaults['max-body']})
+  --max-buffered SIZE         bytes of all bodies held at a time (${defaults['max-buffered']})
+  --max-connections N         client connections, 0 for any number (${defaults['max-connections']})
+  --max-scrapes-per-second N  scrapes of engines' metrics (${defaults['max-scrapes-per-second']})
+  --drain-delay DURATION      on SIGTERM: still accepting, not ready (${defaults['drain-delay']})
+  --drain-timeout DURATION    then: for requests under way to end (${defaults['drain-timeout']})
+  --upstream-client NAME      socket, or undici as the fallback (${defaults['upstream-client']})
+
+Every flag has an environment twin: --max-body is HERMES_MAX_BODY.`;
+
+type Flags = FlagValues<typeof defaults>;
+
+/** `hermes-router serve`. Resolves to the exit code once the router has drained. */
+export async function runServe(argv: readonly string[], io: CommandIo): Promise<number> {
+  const flags = readFlags(argv, defaults, process.env);
+  if (flags.help) {
+    io.out(serveUsage);
+    return Exit.fine;
+  }
+  if (flags.manifests === '') throw new UsageError('serve needs --manifests DIR');
+  return serve(
+    flags,
+    createLog((line) => io.out(line)),
+  );
+}
+
+async function serve(flags: Flags, log: Log): Promise<number> {
+  const addresses = {
+    proxy: listenFlag('listen', flags.listen),
+    admin: listenFlag('admin', flags.admin),
+    metrics: listenFlag('metrics', flags.metrics),
+  };
+  const drain = {
+    delay: durationFlag('drain-delay', flags['drain-delay']),
+    timeout: durationFlag('drain-timeout', flags['drain-timeout']),
+  };
+  const limits = {
+    maxBody: sizeFlag('max-body', flags['max-body']),
+    maxBuffered: sizeFlag('max-buffered', flags['max-buffered']),
+  };
+  const token = adminToken(flags, addresses.admin.host);
+  const traffic = new Traffic(() => clock.now());
+  const assembly = new Assembly({
+    clock,
+    log,
+    maxScrapesPerSecond: Math.max(1, countFlag('max-scrapes-per-second', flags['max-scrapes-per-second'])),
+    onTable: () => frontDoor.tableChanged(),
+  });
+  const { store, router, fleet } = assembly;
+  const frontDoor = new FrontDoor({
+    store,
+    router,
+    feedback: fleet,
+    telemetry: traffic,
+    clock,
+    log,
+    limits,
+    upstream: upstreamClient(flags),
+  });
+  const tls = tlsFiles(flags);
+  const server = createProxyServer(
+    {
+      maxConnections: countFlag('max-connections', flags['max-connections']),
+      ...(tls === null ? {} : { tls: readTls(tls.cert, tls.key) }),
+    },
+    (request, response) => frontDoor.handle(request, response),
+  );
+  if (tls !== null) followTls(tls, clock, log, (material) => renewCertificate(server, material));
+  const { reloads, watch } = openManifests(flags, assembly, log);
+  const startedAt = clock.now();
+  const sources: AdminSources = {
+    metrics: createMetrics(
+      traffic.families(),
+      gauges(assembly, reloads, () => clock.now()),
+    ),
+    notReady: () => notReady(frontDoor, assembly, startedAt),
+    table: () => tableView(store.current, assembly.snapshot, assembly.verdicts, fleet),
+    stats: () => traffic.stats(),
+  };
+  const small = [createServer(metricsApp(sources)), createServer(adminApp(sources, token))];
+  await listen(small[0], 'metrics', addresses.metrics, log);
+  await listen(small[1], 'admin', addresses.admin, log);
+  await listen(server, 'proxy', addresses.proxy, log);
+  await drainOnSignal({ server, frontDoor, log, ...drain });
+  watch.close();
+  assembly.close();
+  for (const one of small) one.close().closeAllConnections();
+  return Exit.fine;
+}
+
+/** Milliseconds that a router waits for its engines to name their models before it calls itself ready without. */
+const modelsGrace = 2000;
+
+function notReady(frontDoor: FrontDoor, assembly: Assembly, startedAt: number): string | null {
+  if (frontDoor.draining) return 'draining';
+  if (!assembly.modelsKnown && clock.now() - startedAt < modelsGrace) return 'engines have not named their models yet';
+  return null;
+}
+
+function openManifests(flags: Flags, assembly: Assembly, log: Log) {
+  try {
+    return followManifests(flags.manifests, flags['router-class'], assembly, { clock, log });
+  } catch (error) {
+    if (!(error instanceof Error) || !('syscall' in error)) throw error;
+    throw new OutsideError(`--manifests ${flags.manifests} cannot be read: ${error.message}`);
+  }
+}
+
+function upstreamClient(flags: Flags): UpstreamClient {
+  const name = flags['upstream-client'];
+  if (name === 'socket') return new SocketClient(clock);
+  if (name === 'undici') return new UndiciClient(clock);
+  throw new UsageError(`--upstream-client ${name}: write socket or undici`);
+}
+
+function tlsFiles(flags: Flags): { cert: string; key: string } | null {
+  const cert = flags['tls-cert'];
+  const key = flags['tls-key'];
+  if (cert === '' && key === '') return null;
+  if (cert === '' || key === '') throw new UsageError('--tls-cert and --tls-key go together');
+  return { cert, key };
+}
+
+function adminToken(flags: Flags, host: string): string | null {
+  const file = flags['admin-token-file'];
+  if (file === '') {
+    if (isLoopbackName(host)) return null;
+    throw new UsageError(`--admin ${flags.admin} is not a loopback address: give --admin-token-file`);
+  }
+  let token: string;
+  try {
+    token = readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new OutsideError(`--admin-token-file ${file} cannot be read: ${String(error)}`);
+  }
+  if (token === '') throw new UsageError(`--admin-token-file ${file} is empty`);
+  return token;
+}

@@ -1,0 +1,114 @@
+import type { ManifestSnapshot } from '../controller/manifest-state.ts';
+import type { Verdict } from '../controller/conditions.ts';
+import type { Fleet } from '../datalayer/fleet.ts';
+import type { GaugeSource } from '../observability/metrics.ts';
+import type { RoutingTable } from '../router/table.ts';
+import type { Assembly } from './assembly.ts';
+import type { Reloads } from './manifests.ts';
+
+/** `/api/v1/table`: what is in force. Connections hold secrets and are left out. */
+export function tableView(
+  table: RoutingTable,
+  snapshot: ManifestSnapshot,
+  verdicts: readonly Verdict[],
+  fleet: Fleet,
+): unknown {
+  return {
+    generation: table.generation,
+    models: table.models,
+    policies: table.policies.map(({ key, match, backends, profile, timeouts, retries }) => ({
+      policy: key,
+      match,
+      backends: backends.map(({ group, weight, rewriteModel }) => ({ group: group.key, weight, rewriteModel })),
+      effectiveProfile: profile?.parts.description ?? null,
+      timeouts,
+      retries,
+    })),
+    groups: [...table.groups.values()].map(({ key, models }) => ({
+      group: key,
+      models,
+      endpoints: fleet.summary(key),
+      members: fleet.members(key),
+    })),
+    conditions: verdicts,
+    faults: snapshot.faults,
+    lastGoodInForce: [...snapshot.lastGoodInForce],
+  };
+}
+
+/** Gauges that are read from the house when somebody scrapes. */
+export function gauges(
+  { store, states, fleet, index, sources }: Assembly,
+  reloads: Reloads,
+  now: () => number,
+): GaugeSource[] {
+  const perGroup = (value: (slots: readonly number[]) => number) => () =>
+    [...store.current.groups.values()].map(({ key, endpoints }) => ({
+      labels: { group: key },
+      value: value(endpoints.map((endpoint) => endpoint.slot)),
+    }));
+  const sum = (values: ArrayLike<number>) => (slots: readonly number[]) =>
+    slots.reduce((total, slot) => total + values[slot], 0);
+  const single = (value: () => number) => () => [{ value: value() }];
+  return [
+    {
+      name: 'hermes_requests_waiting',
+      help: 'Own requests without a first byte, by group.',
+      labels: ['group'],
+      read: perGroup(sum(states.ownWaiting)),
+    },
+    {
+      name: 'hermes_endpoints_ready',
+      help: 'Endpoints that may get requests, by group.',
+      labels: ['group'],
+      read: perGroup((slots) => slots.filter((slot) => states.isReady(slot)).length),
+    },
+    {
+      name: 'hermes_scrape_age_seconds',
+      help: 'Age of the oldest load numbers of a group.',
+      labels: ['group'],
+      read: perGroup((slots) =>
+        Math.max(
+          0,
+          ...slots.map((slot) => (states.scrapedAt[slot] === 0 ? 0 : (now() - states.scrapedAt[slot]) / 1000)),
+        ),
+      ),
+    },
+    {
+      name: 'hermes_endpoint_ejections_total',
+      help: 'Endpoints thrown out by failing requests.',
+      read: single(() => fleet.counters.ejections),
+    },
+    {
+      name: 'hermes_scrape_failures_total',
+      help: 'Scrapes of engines that failed.',
+      read: single(() => fleet.counters.scrapeFailures),
+    },
+    {
+      name: 'hermes_index_blocks',
+      help: 'Prompt blocks remembered, over all endpoints.',
+      read: single(() => index.size),
+    },
+    { name: 'hermes_index_bytes', help: 'Memory of the prefix index.', read: single(() => index.bytes) },
+    {
+      name: 'hermes_manager_failures_total',
+      help: 'Look-ups at external KV managers that failed, by reason.',
+      labels: ['reason'],
+      read: () => [...sources.failures].map(([reason, value]) => ({ labels: { reason }, value })),
+    },
+    {
+      name: 'hermes_config_reloads_total',
+      help: 'Changes of the manifests taken in, by result.',
+      labels: ['result'],
+      read: () => [
+        { labels: { result: 'good' }, value: reloads.good },
+        { labels: { result: 'faulty' }, value: reloads.faulty },
+      ],
+    },
+    {
+      name: 'hermes_table_generation',
+      help: 'Generation of the routing table in force.',
+      read: single(() => store.current.generation),
+    },
+  ];
+}

@@ -1,0 +1,57 @@
+import type { BrokenPolicy } from './compile.ts';
+
+/** Which object a document is about, as far as that can be read. */
+export interface Identity {
+  readonly kind: 'BackendGroup' | 'RoutingPolicy' | 'Secret';
+  readonly namespace: string;
+  /** For a secret `namespace/name`, else the name. */
+  readonly name: string;
+  /** `Kind namespace/name`. */
+  readonly key: string;
+}
+
+const kinds = ['BackendGroup', 'RoutingPolicy', 'Secret'] as const;
+
+/** The identity of a document, or null for one that has none that matters here. */
+export function identityOf(document: unknown): Identity | null {
+  if (!isRecord(document) || !isRecord(document.metadata)) return null;
+  const kind = kinds.find((known) => known === document.kind);
+  const { name } = document.metadata;
+  if (kind === undefined || typeof name !== 'string') return null;
+  if (kind === 'Secret' && document.apiVersion !== 'v1') return null;
+  const namespace = typeof document.metadata.namespace === 'string' ? document.metadata.namespace : 'default';
+  return {
+    kind,
+    namespace,
+    name: kind === 'Secret' ? `${namespace}/${name}` : name,
+    key: `${kind} ${namespace}/${name}`,
+  };
+}
+
+/** What can still be read of a policy that is not valid: which requests it was meant for. */
+export function asBrokenPolicy(document: unknown, identity: Identity): BrokenPolicy {
+  const spec = isRecord(document) && isRecord(document.spec) ? document.spec : {};
+  const match = isRecord(spec.match) ? spec.match : {};
+  const headers = records(match.headers).flatMap(({ name, value }) =>
+    typeof name === 'string' && typeof value === 'string' ? [{ name: name.toLowerCase(), value }] : [],
+  );
+  return {
+    namespace: identity.namespace,
+    name: identity.name,
+    created: 0,
+    match: { models: strings(match.models), headers },
+    backends: records(spec.backendRefs).flatMap(({ name }) => (typeof name === 'string' ? [name] : [])),
+  };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function records(value: unknown): Record<string, unknown>[] {
+  return Array.isArray(value) ? value.filter(isRecord) : [];
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+}

@@ -1,0 +1,32 @@
+import type { BackendGroup } from '../api/backend-group.ts';
+import type { Connection } from '../router/policy.ts';
+import type { Secrets } from './secrets.ts';
+
+/** How to talk to a group's engines, and which secrets are missing for it. */
+export interface ResolvedConnection {
+  readonly connection: Connection;
+  readonly missing: readonly string[];
+}
+
+/** Puts the secrets that a group's connection names in their places. */
+export function resolveConnection(group: BackendGroup, secrets: Secrets): ResolvedConnection {
+  const { scheme, serverName, caSecretRef, apiKeySecretRef, forwardAuthorization } = group.spec.connection;
+  const namespace = group.metadata.namespace ?? 'default';
+  const missing: string[] = [];
+  const value = (name: string, key: string): string | undefined => {
+    const found = secrets.get(`${namespace}/${name}`)?.[key];
+    if (found === undefined) missing.push(`key ${key} of Secret ${name}`);
+    return found;
+  };
+  const ca = caSecretRef === undefined ? undefined : value(caSecretRef.name, 'ca.crt');
+  const apiKey = apiKeySecretRef === undefined ? undefined : value(apiKeySecretRef.name, apiKeySecretRef.key);
+  const connection: Connection = {
+    scheme,
+    forwardAuthorization,
+    ...(ca === undefined ? {} : { ca }),
+    ...(serverName === undefined ? {} : { serverName }),
+    // A line end in a key, as editors leave it, would end the header.
+    ...(apiKey === undefined ? {} : { apiKey: apiKey.trim() }),
+  };
+  return { connection, missing };
+}

@@ -1,0 +1,40 @@
+import type { Clock } from '../router/clock.ts';
+import type { EndpointStates } from '../router/states.ts';
+import type { HttpProbe, ProbeAccess } from './probe.ts';
+import type { Schedule } from './schedule.ts';
+import type { GroupTarget } from './targets.ts';
+
+/** Counts since the start, for the router's own metrics. */
+export interface FleetCounters {
+  scrapes: number;
+  scrapeFailures: number;
+  /** Samples in engines' metrics that were no number, negative or a share above 1. */
+  samplesIgnored: number;
+  probes: number;
+  probeFailures: number;
+  ejections: number;
+}
+
+/** What everything that watches an endpoint works with. */
+export interface FleetContext {
+  readonly states: EndpointStates;
+  readonly clock: Clock;
+  readonly schedule: Schedule;
+  readonly probe: HttpProbe;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly counters: FleetCounters;
+  /** By slot: when the engine's process started, in seconds since 1970; 0 is unknown. */
+  readonly startTimes: Float64Array;
+  /** Whether discovery cannot see changes now, so that an address may have a new owner unnoticed. */
+  discoveryStale: boolean;
+  /** How many times longer than asked the scrape intervals are, to keep the budget; at least 1. */
+  stretch: number;
+}
+
+/** The endpoint that is watched; its settings change while it is. */
+export interface Site {
+  readonly slot: number;
+  readonly target: GroupTarget;
+  readonly access: ProbeAccess;
+}

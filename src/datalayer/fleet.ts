@@ -1,0 +1,239 @@
+import type { Clock } from '../router/clock.ts';
+import type { Endpoint } from '../router/endpoint.ts';
+import type { EndpointFeedback, Outcome } from '../router/feedback.ts';
+import type { EndpointStates } from '../router/states.ts';
+import type { FleetContext, FleetCounters } from './context.ts';
+import type { LoraReport } from './engine-metrics.ts';
+import { Group, type GroupOwner } from './group.ts';
+import type { Member } from './member.ts';
+import { mayEject, PassiveHealth } from './passive-health.ts';
+import type { HttpProbe } from './probe.ts';
+import type { FleetChange, FleetEvent, GroupSummary, MemberStatus } from './report.ts';
+import { Alarm, Schedule } from './schedule.ts';
+import { SlotAllocator } from './slots.ts';
+import type { GroupTarget } from './targets.ts';
+
+/** Scrapes a second of the whole router, by default. */
+export const defaultScrapesPerSecond = 300;
+/** Milliseconds between two looks whether the requests of endpoints that are gone have ended. */
+const sweepInterval = 1_000;
+/** Milliseconds between first health probes, so that a large fleet is not asked in one burst … */
+const firstProbeGap = 2;
+/** … and the most they are spread over: until its first probe a dead engine counts as ready. */
+const longestSpread = 2_000;
+
+export interface FleetOptions {
+  readonly states: EndpointStates;
+  readonly clock: Clock;
+  /** Sends the probes; closed together with the fleet. */
+  readonly fetch: HttpProbe;
+  /**
+   * A group has changed by itself, not by `reconcile`. May be called in the middle of `report`, for every change: it
+   * should do no more than put the key into a queue.
+   */
+  readonly onChange: (key: string, change: FleetChange) => void;
+  /** Nothing is cached in the engine at the slot any more: a new process, or the slot has lost its owner. */
+  readonly onRestart: (slot: number) => void;
+  readonly onEvent: (event: FleetEvent) => void;
+  /** Intervals between scrapes stretch where they would sum up to more. */
+  readonly maxScrapesPerSecond?: number;
+  /** Uniform in [0, 1), for jitter. */
+  readonly random?: () => number;
+}
+
+interface Place {
+  readonly member: Member;
+  readonly group: Group;
+}
+
+/** Every endpoint of every group: its slot, health, load and models. */
+export class Fleet implements EndpointFeedback {
+  readonly counters: FleetCounters = {
+    scrapes: 0,
+    scrapeFailures: 0,
+    samplesIgnored: 0,
+    probes: 0,
+    probeFailures: 0,
+    ejections: 0,
+  };
+  private readonly options: FleetOptions;
+  private readonly context: FleetContext;
+  private readonly allocator: SlotAllocator;
+  private readonly passive: PassiveHealth;
+  private readonly groups = new Map<string, Group>();
+  private readonly bySlot: (Place | undefined)[];
+  private readonly sweeper = new Alarm(() => this.sweep());
+  private readonly groupOwner: GroupOwner;
+  private targets: readonly GroupTarget[] = [];
+  private spread = 0;
+
+  constructor(options: FleetOptions) {
+    const { states, clock, fetch } = options;
+    this.options = options;
+    this.context = {
+      states,
+      clock,
+      schedule: new Schedule(clock),
+      probe: fetch,
+      random: options.random ?? Math.random,
+      counters: this.counters,
+      startTimes: new Float64Array(states.capacity),
+      discoveryStale: false,
+      stretch: 1,
+    };
+    this.bySlot = new Array<Place | undefined>(states.capacity);
+    this.allocator = new SlotAllocator(states, (slot) => this.forget(slot));
+    this.passive = new PassiveHealth(states, {
+      suspect: (slot) => this.bySlot[slot]?.member.suspect(),
+      eject: (slot) => this.eject(slot),
+    });
+    this.groupOwner = this.makeGroupOwner();
+  }
+
+  /**
+   * Makes the groups and endpoints what the targets say. What stays keeps its slot, health and load; an endpoint that
+   * is gone gets no new request from here on. Endpoints without a free slot are left out, told by an event, and taken
+   * when one is free.
+   */
+  reconcile(targets: readonly GroupTarget[]): void {
+    this.targets = targets;
+    const wanted = new Map(targets.map((target) => [target.key, target]));
+    for (const [key, group] of this.groups) {
+      const target = wanted.get(key) ?? null;
+      group.dismiss(target);
+      if (target === null) this.groups.delete(key);
+    }
+    this.pace(targets);
+    for (const target of wanted.values()) {
+      const group = this.groups.get(target.key) ?? new Group(this.groupOwner, target);
+      this.groups.set(target.key, group);
+      group.admit(target);
+      const { consecutiveFailures } = target.health.passive;
+      for (const { slot } of group.endpoints) this.passive.setThreshold(slot, consecutiveFailures);
+    }
+    this.scheduleSweep();
+  }
+
+  /** Of a try on an endpoint; cheap, for every request. */
+  report(slot: number, outcome: Outcome): void {
+    this.passive.report(slot, outcome);
+  }
+
+  /**
+   * Whether discovery cannot see changes now (the API server is away). Pod addresses are given away again, so while
+   * that is so an endpoint that failed comes back only if it still serves the same models.
+   */
+  setDiscoveryStale(stale: boolean): void {
+    this.context.discoveryStale = stale;
+  }
+
+  /** The same array while nothing has changed; empty for an unknown group. */
+  endpoints(key: string): readonly Endpoint[] {
+    return this.groups.get(key)?.endpoints ?? [];
+  }
+
+  /** What the group's engines said they serve, sorted, at most 256 names; the same array while nothing has changed. */
+  models(key: string): readonly string[] {
+    return this.groups.get(key)?.models ?? [];
+  }
+
+  members(key: string): readonly MemberStatus[] {
+    return this.groups.get(key)?.statuses() ?? [];
+  }
+
+  /** Null for an unknown group. */
+  summary(key: string): GroupSummary | null {
+    return this.groups.get(key)?.summary() ?? null;
+  }
+
+  /** Tokens that fit into the endpoint's KV cache, or null where its engine does not say. */
+  cacheTokens(slot: number): number | null {
+    return this.bySlot[slot]?.member.cacheTokens ?? null;
+  }
+
+  /** The LoRA adapters that the endpoint's engine last said it works with, or null. */
+  lora(slot: number): LoraReport | null {
+    return this.bySlot[slot]?.member.lora ?? null;
+  }
+
+  /** Ends all watching; what `EndpointStates` says stays as it is. */
+  close(): void {
+    this.context.schedule.close();
+    for (const place of this.bySlot) place?.member.stop();
+    this.options.fetch.close();
+  }
+
+  private makeGroupOwner(): GroupOwner {
+    const { context, allocator, passive, bySlot, options } = this;
+    const spread = (): number => this.spread;
+    return {
+      context,
+      allocator,
+      get spread() {
+        return spread();
+      },
+      joined: (member, group) => {
+        bySlot[member.slot] = { member, group };
+      },
+      left: ({ slot }) => {
+        bySlot[slot] = undefined;
+        passive.setThreshold(slot, 0);
+      },
+      restarted: (slot) => {
+        passive.clear(slot);
+        options.onRestart(slot);
+      },
+      returned: (slot) => passive.end(slot),
+      changed: options.onChange,
+      event: options.onEvent,
+    };
+  }
+
+  /** Stretches scrape intervals to the budget, and spreads first probes by the size of the fleet. */
+  private pace(targets: readonly GroupTarget[]): void {
+    const budget = this.options.maxScrapesPerSecond ?? defaultScrapesPerSecond;
+    let perSecond = 0;
+    let endpoints = 0;
+    for (const target of targets) {
+      perSecond += (target.endpoints.length * 1000) / target.metrics.interval;
+      endpoints += target.endpoints.length;
+    }
+    this.context.stretch = Math.max(1, perSecond / budget);
+    this.spread = Math.min(longestSpread, endpoints * firstProbeGap);
+  }
+
+  private eject(slot: number): boolean {
+    const place = this.bySlot[slot];
+    if (place === undefined) return false;
+    const { passive } = place.group.target.health;
+    if (!mayEject(place.group.healthBeside(slot), passive.maxEjectedPercent)) return false;
+    this.counters.ejections += 1;
+    place.member.eject(this.passive.begin(slot, passive, this.context.clock.now()));
+    return true;
+  }
+
+  private forget(slot: number): void {
+    this.context.startTimes[slot] = 0;
+    this.passive.clear(slot);
+    this.options.onRestart(slot);
+  }
+
+  private scheduleSweep(): void {
+    if (this.allocator.draining().length === 0) return;
+    this.context.schedule.set(this.sweeper, this.context.clock.now() + sweepInterval);
+  }
+
+  private sweep(): void {
+    const freed = this.allocator.sweep();
+    if (freed.length > 0) this.retryShutOut();
+    for (const key of new Set(freed.map((endpoint) => endpoint.group))) this.options.onChange(key, 'readiness');
+    this.scheduleSweep();
+  }
+
+  private retryShutOut(): void {
+    const waiting = [...this.groups.values()].filter((group) => group.shutOut.length > 0);
+    if (waiting.length === 0) return;
+    this.reconcile(this.targets);
+    for (const group of waiting) group.changed('endpoints');
+  }
+}

@@ -1,0 +1,63 @@
+import { Exit, UsageError, type CommandIo } from './commands/io.ts';
+import { OutsideError } from './commands/listen.ts';
+
+type Command = (argv: readonly string[], io: CommandIo) => Promise<number>;
+
+/** Sub-commands; each is loaded only when it is asked for, since their libraries differ. */
+const commands: Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<Command> }>> = {
+  serve: {
+    summary: 'route OpenAI requests to inference engines',
+    load: async () => (await import('./commands/serve.ts')).runServe,
+  },
+  validate: {
+    summary: 'check manifests, offline',
+    load: async () => (await import('./api/validate-command.ts')).runValidate,
+  },
+  'sim-engine': {
+    summary: 'a simulated vLLM',
+    load: async () => (await import('./sim/sim-engine.ts')).runSimEngine,
+  },
+};
+
+const io: CommandIo = {
+  out: (line) => void process.stdout.write(`${line}\n`),
+  err: (line) => void process.stderr.write(`${line}\n`),
+};
+
+function usage(): string {
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(12)} ${summary}`);
+  return [
+    'usage: hermes-router COMMAND [flags]',
+    '',
+    ...lines,
+    '',
+    'hermes-router COMMAND --help tells the flags of a command.',
+  ].join('\n');
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === '--help' || name === '-h') {
+    io.out(usage());
+    return name === undefined ? Exit.usage : Exit.fine;
+  }
+  if (!Object.hasOwn(commands, name)) throw new UsageError(`there is no command ${name}`);
+  const command = await commands[name].load();
+  return command(rest, io);
+}
+
+/** Last words on standard error, and the exit code that goes with the error. */
+function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) {
+    io.err(`hermes-router: ${error.message}`);
+    io.err('hermes-router --help tells how it is used');
+    return Exit.usage;
+  }
+  if (error instanceof OutsideError) {
+    io.err(`hermes-router: ${error.message}`);
+    return Exit.outside;
+  }
+  throw error;
+}
+
+process.exitCode = await main(process.argv.slice(2)).catch(exitCodeOf);

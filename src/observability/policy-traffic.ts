@@ -1,0 +1,83 @@
+import type { PolicyTelemetry, RequestResult } from '../router/telemetry.ts';
+import { HistogramSeries, secondsBuckets } from './histogram.ts';
+import { Window } from './window.ts';
+
+/** A request result's columns in the sliding window. */
+export const Column = { requests: 0, errors: 1, estimated: 2, predicted: 3, prompt: 4, cached: 5 } as const;
+
+/** Traffic of one policy: counters since the start and a window of the last minute. */
+export class PolicyTraffic implements PolicyTelemetry {
+  /** Requests by `group` and code class, such as `2xx`. */
+  readonly requests = new Map<string, number>();
+  readonly timeToFirstToken = new HistogramSeries(secondsBuckets);
+  readonly interToken = new HistogramSeries(secondsBuckets);
+  readonly duration = new HistogramSeries(secondsBuckets);
+  readonly decision = new HistogramSeries([0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.01]);
+  /** The last minute's first-token times, in milliseconds, for percentiles. */
+  readonly firstTokens = new Float64Array(512);
+  firstTokenCount = 0;
+  readonly window: Window;
+  promptTokens = 0;
+  completionTokens = 0;
+  cachedTokens = 0;
+  retries = 0;
+  broken = 0;
+  inFlight = 0;
+  /** When the last request ended, in milliseconds of the clock. */
+  lastAt: number;
+  private readonly now: () => number;
+
+  constructor(now: () => number) {
+    this.now = now;
+    this.lastAt = now();
+    this.window = new Window(Object.keys(Column).length, now);
+  }
+
+  started(): void {
+    this.inFlight += 1;
+  }
+
+  retried(): void {
+    this.retries += 1;
+  }
+
+  finished(result: RequestResult): void {
+    this.inFlight -= 1;
+    this.lastAt = this.now();
+    const key = `${result.group}\n${codeClass(result.status)}`;
+    this.requests.set(key, (this.requests.get(key) ?? 0) + 1);
+    if (result.broken) this.broken += 1;
+    this.duration.observe(result.duration / 1000);
+    this.decision.observe(result.decisionMicroseconds / 1_000_000);
+    this.times(result);
+    this.tokens(result);
+    const { window } = this;
+    window.add(Column.requests, 1);
+    if (result.status >= 500 || result.broken) window.add(Column.errors, 1);
+    window.add(Column.estimated, result.estimatedTokens);
+    window.add(Column.predicted, result.estimatedCached);
+  }
+
+  private times(result: RequestResult): void {
+    if (result.timeToFirstToken < 0) return;
+    this.timeToFirstToken.observe(result.timeToFirstToken / 1000);
+    this.firstTokens[this.firstTokenCount % this.firstTokens.length] = result.timeToFirstToken;
+    this.firstTokenCount += 1;
+    if (result.completionTokens < 2) return;
+    const rest = result.duration - result.timeToFirstToken;
+    this.interToken.observe(rest / 1000 / (result.completionTokens - 1));
+  }
+
+  private tokens(result: RequestResult): void {
+    if (result.promptTokens > 0) this.promptTokens += result.promptTokens;
+    if (result.completionTokens > 0) this.completionTokens += result.completionTokens;
+    if (result.cachedTokens < 0) return;
+    this.cachedTokens += result.cachedTokens;
+    this.window.add(Column.prompt, Math.max(0, result.promptTokens));
+    this.window.add(Column.cached, result.cachedTokens);
+  }
+}
+
+function codeClass(status: number): string {
+  return `${Math.floor(status / 100)}xx`;
+}

@@ -1,0 +1,21 @@
+import { describe, expect, it } from 'vitest';
+import { endpoint, readyStates, request } from '../../../test/fixtures/fleet.ts';
+import { byLabel } from './by-label.ts';
+
+describe('filter-by-label', () => {
+  const filter = byLabel.create({ label: 'zone', values: ['a', 'b'] }, { states: readyStates(1), random: () => 0 });
+  it.each([
+    ['one of the values is kept', { zone: 'b' }, true],
+    ['another value is not', { zone: 'c' }, false],
+    ['no such label is not', {}, false],
+    ['the value under another label is not', { region: 'a' }, false],
+    ['an empty value is not', { zone: '' }, false],
+  ])('%s', (_sentence, labels, kept) => {
+    expect(filter.keep(request(), endpoint(0, { labels }))).toBe(kept);
+  });
+
+  it('keeps nothing for a label that every object has by birth', () => {
+    const born = byLabel.create({ label: 'constructor', values: ['x'] }, { states: readyStates(1), random: () => 0 });
+    expect(born.keep(request(), endpoint(0))).toBe(false);
+  });
+});

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { endpoint, endpoints } from '../../test/fixtures/fleet.ts';
+import { Candidates } from './candidates.ts';
+
+describe('Candidates', () => {
+  it('holds endpoints and their slots in the order they were pushed, with nothing cached', () => {
+    const candidates = new Candidates();
+    candidates.push(endpoint(5));
+    candidates.push(endpoint(2));
+    expect(candidates.length).toBe(2);
+    expect(candidates.endpoints.slice(0, 2).map(({ slot }) => slot)).toEqual([5, 2]);
+    expect([...candidates.slots.subarray(0, 2)]).toEqual([5, 2]);
+    expect([...candidates.cachedTokens.subarray(0, 2)]).toEqual([0, 0]);
+  });
+
+  it('forgets what was cached for the decision before', () => {
+    const candidates = new Candidates();
+    candidates.push(endpoint(5));
+    candidates.cachedTokens[0] = 99;
+    candidates.clear();
+    candidates.push(endpoint(6));
+    expect(candidates.length).toBe(1);
+    expect(candidates.cachedTokens[0]).toBe(0);
+  });
+
+  it('grows to any number without losing what it holds', () => {
+    const candidates = new Candidates();
+    for (const item of endpoints(1000)) {
+      candidates.push(item);
+      candidates.cachedTokens[candidates.length - 1] = item.slot * 10;
+    }
+    expect(candidates.slots.length).toBeGreaterThanOrEqual(1000);
+    for (let i = 0; i < 1000; i++) {
+      expect(candidates.slots[i]).toBe(i);
+      expect(candidates.cachedTokens[i]).toBe(i * 10);
+    }
+  });
+
+  it('moves a candidate to an earlier place', () => {
+    const candidates = new Candidates();
+    for (const item of endpoints(3)) candidates.push(item);
+    candidates.move(2, 0);
+    expect(candidates.endpoints[0].slot).toBe(2);
+    expect(candidates.slots[0]).toBe(2);
+  });
+});
