@@ -131,23 +131,21 @@ function nameOf(path: Path): string {
 }
 
 function duplicateCure(keys: readonly string[]): string {
-  return keys.length === 0 ? 'name each once' : `give each item its own ${keys.map((key) => `\`${key}\``).join(' and ')}`;
+  return keys.length === 0
+    ? 'name each once'
+    : `give each item its own ${keys.map((key) => `\`${key}\``).join(' and ')}`;
 }
 
-function isOfType(node: SchemaNode, value: unknown): boolean {
-  switch (node.type) {
-    case 'object':
-      return isObject(value);
-    case 'array':
-      return Array.isArray(value);
-    case 'integer':
-      return Number.isSafeInteger(value);
-    case 'number':
-      return Number.isFinite(value);
-    default:
-      return node.type === undefined || typeof value === node.type;
-  }
-}
+const typeChecks: Readonly<Record<string, (value: unknown) => boolean>> = {
+  object: isObject,
+  array: Array.isArray,
+  integer: Number.isSafeInteger,
+  number: Number.isFinite,
+  string: (value) => typeof value === 'string',
+  boolean: (value) => typeof value === 'boolean',
+};
+
+const isOfType = ({ type }: SchemaNode, value: unknown): boolean => type === undefined || typeChecks[type](value);
 
 /** Bounds of strings and numbers; everything else fits. */
 function scalarFits(node: SchemaNode, value: unknown): boolean {

@@ -14,7 +14,11 @@ const condition = closed(
     observedGeneration: Type.Optional(
       Type.Integer({ minimum: 0, format: 'int64', description: 'Generation of the object that it speaks of.' }),
     ),
-    lastTransitionTime: Type.String({ format: 'date-time', maxLength: 64, description: 'When its status changed last.' }),
+    lastTransitionTime: Type.String({
+      format: 'date-time',
+      maxLength: 64,
+      description: 'When its status changed last.',
+    }),
     reason: Type.String({
       minLength: 1,
       maxLength: 1024,

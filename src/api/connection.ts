@@ -15,10 +15,15 @@ export const connection = withRules(
       caSecretRef: Type.Optional(
         closed(
           { name: objectName('Name of the Secret; its key `ca.crt` holds the certificates, PEM.') },
-          { description: 'The authorities that sign the certificates of the engines; those of the system when left out.' },
+          {
+            description:
+              'The authorities that sign the certificates of the engines; those of the system when left out.',
+          },
         ),
       ),
-      serverName: Type.Optional(hostName('Name that the certificates of the engines must carry, if not their address.')),
+      serverName: Type.Optional(
+        hostName('Name that the certificates of the engines must carry, if not their address.'),
+      ),
       apiKeySecretRef: Type.Optional(
         closed(
           { name: objectName('Name of the Secret.'), key: secretKey('Key of the Secret that holds the API key.') },

@@ -77,7 +77,8 @@ const handled = new Set([
 /** A schema as Kubernetes allows it. Throws a TypeError on a keyword that it does not. */
 export function structural(node: SchemaNode): Json {
   const foreign = Object.keys(node).find((keyword) => !handled.has(keyword));
-  if (foreign !== undefined) throw new TypeError(`a structural schema has no keyword ${foreign}; build the schema without it`);
+  if (foreign !== undefined)
+    throw new TypeError(`a structural schema has no keyword ${foreign}; build the schema without it`);
   const written: Record<string, Json> = {};
   for (const keyword of plain) {
     const value = node[keyword];
@@ -96,8 +97,10 @@ function bounds(node: SchemaNode): Record<string, Json> {
   const written: Record<string, Json> = {};
   if (node.minimum !== undefined) written.minimum = node.minimum;
   if (node.maximum !== undefined) written.maximum = node.maximum;
-  if (node.exclusiveMinimum !== undefined) Object.assign(written, { minimum: node.exclusiveMinimum, exclusiveMinimum: true });
-  if (node.exclusiveMaximum !== undefined) Object.assign(written, { maximum: node.exclusiveMaximum, exclusiveMaximum: true });
+  if (node.exclusiveMinimum !== undefined)
+    Object.assign(written, { minimum: node.exclusiveMinimum, exclusiveMinimum: true });
+  if (node.exclusiveMaximum !== undefined)
+    Object.assign(written, { maximum: node.exclusiveMaximum, exclusiveMaximum: true });
   return written;
 }
 
@@ -110,7 +113,8 @@ function children({ items, properties, required = [], additionalProperties: othe
   if (items !== undefined) written.items = structural(items);
   if (typeof other === 'object') written.additionalProperties = structural(other);
   const fields = Object.entries(properties ?? {});
-  if (fields.length > 0) written.properties = Object.fromEntries(fields.map(([name, field]) => [name, structural(field)]));
+  if (fields.length > 0)
+    written.properties = Object.fromEntries(fields.map(([name, field]) => [name, structural(field)]));
   const needed = required.filter((name) => properties?.[name]?.default === undefined);
   if (needed.length > 0) written.required = needed;
   return written;
@@ -126,6 +130,7 @@ function toJson(value: unknown): Json {
   if (typeof value === 'object' && value !== null) {
     return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, toJson(field)]));
   }
-  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' || value === null) return value;
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' || value === null)
+    return value;
   throw new TypeError(`a schema cannot hold a ${typeof value}`);
 }

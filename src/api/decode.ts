@@ -32,7 +32,10 @@ export function decodeResource(document: unknown): Decoded {
   return wrong('kind', input.kind, ['BackendGroup', 'RoutingPolicy']);
 }
 
-function decodeAs<S extends TSchema>(schema: S & Parameters<typeof faultsOf>[0], input: unknown): { ok: true; resource: Static<S> } | { ok: false; faults: Fault[] } {
+function decodeAs<S extends TSchema>(
+  schema: S & Parameters<typeof faultsOf>[0],
+  input: unknown,
+): { ok: true; resource: Static<S> } | { ok: false; faults: Fault[] } {
   const value = withDefaults(schema, input);
   const faults = faultsOf(schema, value);
   if (faults.length > 0) return { ok: false, faults };
@@ -42,7 +45,8 @@ function decodeAs<S extends TSchema>(schema: S & Parameters<typeof faultsOf>[0],
 }
 
 function wrong(field: string, value: unknown, known: readonly string[]): Decoded {
-  if (value === undefined || value === null) return refused(field, 'is missing', `add \`${field}: ${known.join('` or `')}\``);
+  if (value === undefined || value === null)
+    return refused(field, 'is missing', `add \`${field}: ${known.join('` or `')}\``);
   const near = typeof value === 'string' ? nearest(value, known) : null;
   const cure = near === null ? `write one of ${known.join(', ')}` : `write \`${near}\``;
   return refused(field, `is ${JSON.stringify(value)}`, cure);

@@ -1,6 +1,6 @@
+import { faultsOf } from './check.ts';
 import { isObject, propertiesOf } from './schema-node.ts';
 import type { SchemaNode } from './schema-node.ts';
-import { fillable } from './union.ts';
 
 /**
  * A copy of a document with the defaults of its schema filled in. As in the API server, a field of value null is a
@@ -34,4 +34,9 @@ function startingValue(node: SchemaNode, name: string, property: SchemaNode, fil
   const { type } = filled;
   const chosen = typeof type === 'string' ? node['x-union']?.members.get(type) : undefined;
   return chosen === name && fillable(property) ? {} : undefined;
+}
+
+/** Whether an object may be left out, because its defaults alone make a good one. */
+export function fillable(node: SchemaNode): boolean {
+  return faultsOf(node, withDefaults(node, {})).length === 0;
 }

@@ -7,7 +7,8 @@ const day = 24 * 3_600_000;
 
 /** Milliseconds of a duration such as `1m30s`. Throws a RangeError when the text is none. */
 export function parseDuration(text: string): number {
-  if (!new RegExp(pattern).test(text)) throw new RangeError(`${JSON.stringify(text)} is no duration; write one like 1m30s or 250ms`);
+  if (!new RegExp(pattern).test(text))
+    throw new RangeError(`${JSON.stringify(text)} is no duration; write one like 1m30s or 250ms`);
   let total = 0;
   for (const [, digits, unit] of text.matchAll(/([0-9]+)(ms|h|m|s)/g)) total += Number(digits) * milliseconds[unit];
   return total;
@@ -29,11 +30,14 @@ export const duration = (description: string, value: string) =>
 
 /** A limit that `0s` turns off, at most 24 hours. */
 export const limit = (description: string, value: string) =>
-  withRules(durationString(`${description} 0s turns it off.`, value, 'a duration up to 24h, like 1m30s, or 0s for no limit'), [
-    {
-      cel: "duration(self) <= duration('24h')",
-      message: 'is above 24h',
-      cure: 'write a duration up to 24h, like 1m30s, or 0s for no limit',
-      check: (text) => parseDuration(text) <= day,
-    },
-  ]);
+  withRules(
+    durationString(`${description} 0s turns it off.`, value, 'a duration up to 24h, like 1m30s, or 0s for no limit'),
+    [
+      {
+        cel: "duration(self) <= duration('24h')",
+        message: 'is above 24h',
+        cure: 'write a duration up to 24h, like 1m30s, or 0s for no limit',
+        check: (text) => parseDuration(text) <= day,
+      },
+    ],
+  );

@@ -16,7 +16,8 @@ export const engineMetrics = withRules(
   ),
   [
     {
-      cel: 'duration(self.staleAfter) >= duration(self.interval)',
+      // The API server holds the default, an empty map, to this rule before it fills the fields in.
+      cel: '!has(self.staleAfter) || !has(self.interval) || duration(self.staleAfter) >= duration(self.interval)',
       message: 'is shorter than `interval`, so that every number would be stale',
       cure: 'write a `staleAfter` of several intervals',
       field: 'staleAfter',

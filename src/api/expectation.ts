@@ -3,22 +3,20 @@ import type { SchemaNode } from './schema-node.ts';
 /** What a schema admits, in words that complete `write … as`. */
 export function expectation(node: SchemaNode): string {
   if (node.enum !== undefined) return choice(node.enum);
-  if (node['x-words'] !== undefined) return node['x-words'];
-  switch (node.type) {
-    case 'string':
-      return `text of ${node.minLength ?? 0} to ${node.maxLength ?? 'any number of'} characters`;
-    case 'integer':
-      return `an integer${range(node)}`;
-    case 'number':
-      return `a number${range(node)}`;
-    case 'boolean':
-      return '`true` or `false`';
-    case 'array':
-      return `a list of ${node.minItems ?? 0} to ${node.maxItems ?? 'any number of'} items`;
-    default:
-      return node.minProperties === undefined ? 'a map of fields' : `a map of at least ${node.minProperties} field`;
-  }
+  return node['x-words'] ?? phrases[node.type ?? 'object'](node);
 }
+
+const phrases: Readonly<Record<string, (node: SchemaNode) => string>> = {
+  string: ({ minLength, maxLength }) => `text${count(minLength, maxLength, 'characters')}`,
+  array: ({ minItems, maxItems }) => `a list${count(minItems, maxItems, 'items')}`,
+  object: ({ minProperties, maxProperties }) => `a map${count(minProperties, maxProperties, 'fields')}`,
+  integer: (node) => `an integer${range(node)}`,
+  number: (node) => `a number${range(node)}`,
+  boolean: () => '`true` or `false`',
+};
+
+const count = (least = 0, most: number | undefined, what: string): string =>
+  most === undefined ? '' : ` of ${least} to ${most} ${what}`;
 
 /** A value in a few characters, for a message. */
 export function shown(value: unknown): string {

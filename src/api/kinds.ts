@@ -24,9 +24,24 @@ export interface Kind {
   readonly columns: readonly PrinterColumn[];
 }
 
-const column = (name: string, jsonPath: string, description: string): PrinterColumn => ({ name, type: 'string', jsonPath, description });
-const count = (name: string, jsonPath: string, description: string): PrinterColumn => ({ name, type: 'integer', jsonPath, description });
-const age: PrinterColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Age of the object' };
+const column = (name: string, jsonPath: string, description: string): PrinterColumn => ({
+  name,
+  type: 'string',
+  jsonPath,
+  description,
+});
+const count = (name: string, jsonPath: string, description: string): PrinterColumn => ({
+  name,
+  type: 'integer',
+  jsonPath,
+  description,
+});
+const age: PrinterColumn = {
+  name: 'Age',
+  type: 'date',
+  jsonPath: '.metadata.creationTimestamp',
+  description: 'Age of the object',
+};
 
 /** Every kind of the group. */
 export const kinds: readonly Kind[] = [
@@ -57,7 +72,11 @@ export const kinds: readonly Kind[] = [
     columns: [
       column('Strategy', '.spec.strategy.type', 'How an endpoint is chosen'),
       column('Backends', '.status.summary.backends', 'Backends and their shares'),
-      column('Programmed', '.status.conditions[?(@.type=="Programmed")].status', 'Whether every replica runs this generation'),
+      column(
+        'Programmed',
+        '.status.conditions[?(@.type=="Programmed")].status',
+        'Whether every replica runs this generation',
+      ),
       column('Req/s', '.status.summary.requestsPerSecond', 'Requests a second'),
       column('Hit', '.status.summary.hit', 'Prompt tokens found in KV caches'),
       column('TTFT-P90', '.status.summary.ttftP90', 'Time to the first token, 90th percentile'),

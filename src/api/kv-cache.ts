@@ -6,7 +6,10 @@ import { closed, withRules } from './schema-node.ts';
 import { union } from './union.ts';
 
 const managerService = closed(
-  { name: objectName('Name of the Service, in the namespace of the group.'), port: port('Its port.', { default: 8080 }) },
+  {
+    name: objectName('Name of the Service, in the namespace of the group.'),
+    port: port('Its port.', { default: 8080 }),
+  },
   { description: 'The Service of the KV manager.' },
 );
 

@@ -41,6 +41,8 @@ const labelMap = (
 /** Objects that have all these labels; an empty selector would take everything in the namespace and is refused. */
 export const labelSelector = (description: string) =>
   closed(
-    { matchLabels: labels('Labels that must all be there, with these values.', { minProperties: 1, maxProperties: 8 }) },
+    {
+      matchLabels: labels('Labels that must all be there, with these values.', { minProperties: 1, maxProperties: 8 }),
+    },
     { description },
   );

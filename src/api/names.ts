@@ -3,8 +3,7 @@ import type { TStringOptions } from 'typebox';
 
 const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?';
 // 1..65535 without leading zeros: patterns are checked by the API server without CEL cost.
-const portNumber =
-  '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])';
+const portNumber = '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])';
 const host = '([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])';
 
 const text = (description: string, options: TStringOptions) => Type.String({ minLength: 1, ...options, description });

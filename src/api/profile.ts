@@ -57,7 +57,8 @@ const scorers = withRules(
       message: 'mixes scorers whose lowest value wins with scorers whose highest value wins',
       cure: `use either costs (${costs.join(', ')}) or gains (${gains.join(', ')})`,
       reason: 'MixedScorerDirections',
-      check: (list) => !(list.some(({ type }) => costs.includes(type)) && list.some(({ type }) => gains.includes(type))),
+      check: (list) =>
+        !(list.some(({ type }) => costs.includes(type)) && list.some(({ type }) => gains.includes(type))),
     },
   ],
 );

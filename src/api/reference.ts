@@ -85,12 +85,15 @@ function typeOf(node: SchemaNode): string {
   if (typeof node.additionalProperties === 'object') return `map of ${typeOf(node.additionalProperties)}`;
   if (node['x-words'] !== undefined) return node['x-words'];
   const { minimum, maximum } = node;
-  return minimum === undefined || maximum === undefined ? (node.type ?? '') : `${node.type ?? ''} ${minimum}..${maximum}`;
+  return minimum === undefined || maximum === undefined
+    ? (node.type ?? '')
+    : `${node.type ?? ''} ${minimum}..${maximum}`;
 }
 
 function defaultOf({ default: value }: SchemaNode): string {
   // `{}` only says that the fields below have defaults; a pending status is no news to a reader.
-  if (value === undefined || JSON.stringify(value) === '{}' || JSON.stringify(value).includes('"conditions"')) return '';
+  if (value === undefined || JSON.stringify(value) === '{}' || JSON.stringify(value).includes('"conditions"'))
+    return '';
   return `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``;
 }
 

@@ -35,12 +35,16 @@ export const retries = closed(
         maxItems: 4,
         'x-kubernetes-list-type': 'set',
         default: ['ConnectFailure', 'Reset'],
-        description: 'Failures that are retried. Write the name in quotes, `"on"`: kubectl reads YAML 1.1, where a bare on is true.',
+        description:
+          'Failures that are retried. Write the name in quotes, `"on"`: kubectl reads YAML 1.1, where a bare on is true.',
       },
     ),
     budget,
   },
-  { default: {}, description: 'When a request is tried on another endpoint; never after a byte has gone to the client.' },
+  {
+    default: {},
+    description: 'When a request is tried on another endpoint; never after a byte has gone to the client.',
+  },
 );
 
 export type Retries = Static<typeof retries>;

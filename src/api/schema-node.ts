@@ -64,13 +64,18 @@ export const withRules = <S extends TSchema>(schema: S, rules: readonly Rule<Sta
   Object.assign(schema, { 'x-rules': rules });
 
 /** The schemas of an object's fields; that of `parameters` may hang on the object's `type`. */
-export function propertiesOf(node: SchemaNode, value: Readonly<Record<string, unknown>>): Readonly<Record<string, SchemaNode>> {
+export function propertiesOf(
+  node: SchemaNode,
+  value: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, SchemaNode>> {
   const properties = node.properties ?? {};
   const byType = node['x-parameters'];
   const { type } = value;
   if (byType === undefined || typeof type !== 'string') return properties;
   const parameters = byType.schemas.get(type);
-  return parameters === undefined ? properties : { ...properties, parameters: { ...properties.parameters, ...parameters } };
+  return parameters === undefined
+    ? properties
+    : { ...properties, parameters: { ...properties.parameters, ...parameters } };
 }
 
 /** Whether a value is an object with named fields, not null and not a list. */

@@ -1,17 +1,15 @@
 import { Type } from 'typebox';
 import type { Static, TObject, TProperties, TUnsafe } from 'typebox';
+import { fillable } from './defaults.ts';
 import type { Rule } from './rule.ts';
 import { closed } from './schema-node.ts';
-import type { SchemaNode } from './schema-node.ts';
 
 /** One kind of a union: the schema of its fields, or null when it has none. */
 type Members = Readonly<Record<string, TObject | null>>;
 
 /** The values of a union, told apart by `type`. */
 export type Tagged<M extends Members> = {
-  [K in keyof M & string]: M[K] extends TObject
-    ? { type: K } & { [P in Uncapitalize<K>]: Static<M[K]> }
-    : { type: K };
+  [K in keyof M & string]: M[K] extends TObject ? { type: K } & { [P in Uncapitalize<K>]: Static<M[K]> } : { type: K };
 }[keyof M & string];
 
 /** A union's member as a list of them describes it. */
@@ -44,11 +42,6 @@ export function unionSchema(description: string, types: readonly string[], membe
   const names = new Map<string, string | null>(types.map((type) => [type, null]));
   for (const { type, member } of members) names.set(type, member);
   return closed(properties, { description, 'x-union': { members: names }, 'x-rules': members.flatMap(tagRules) });
-}
-
-/** Whether every field of a member has a default, so that the member may be left out. */
-export function fillable(member: SchemaNode): boolean {
-  return (member.required ?? []).every((name) => member.properties?.[name]?.default !== undefined);
 }
 
 /** The tag's member and no other. */

@@ -49,7 +49,8 @@ class Validation {
   path(path: string): void {
     try {
       const found = manifestFiles(path);
-      if (found.length === 0) this.notes.push(ofFile(path, 'holds no .yaml, .yml or .json file', 'name another folder'));
+      if (found.length === 0)
+        this.notes.push(ofFile(path, 'holds no .yaml, .yml or .json file', 'name another folder'));
       for (const file of found) this.file(file);
     } catch (error) {
       if (!isSystemError(error)) throw error;
@@ -72,12 +73,25 @@ class Validation {
     const { value } = document;
     if (!isOurs(value) && isObject(value) && typeof value.apiVersion === 'string') {
       const kind = typeof value.kind === 'string' ? value.kind : 'an object';
-      this.notes.push({ file, line: document.lineOf('apiVersion'), path: 'apiVersion', message: `${kind} of ${value.apiVersion} is passed over`, cure: 'nothing to do' });
+      this.notes.push({
+        file,
+        line: document.lineOf('apiVersion'),
+        path: 'apiVersion',
+        message: `${kind} of ${value.apiVersion} is passed over`,
+        cure: 'nothing to do',
+      });
       return;
     }
     const decoded = decodeResource(value);
     if (decoded.ok) this.resource({ resource: decoded.resource, file, document });
-    else this.faults.push(...decoded.faults.map((fault) => ({ ...at(file, document, fault.path), message: fault.message, cure: fault.cure })));
+    else
+      this.faults.push(
+        ...decoded.faults.map((fault) => ({
+          ...at(file, document, fault.path),
+          message: fault.message,
+          cure: fault.cure,
+        })),
+      );
   }
 
   private resource(found: Placed): void {
@@ -89,7 +103,11 @@ class Validation {
       return;
     }
     const where = `${first.file}:${first.document.lineOf('metadata.name')}`;
-    this.faults.push({ ...at(file, document, 'metadata.name'), message: `${key} stands at ${where} already`, cure: 'remove one of them or give it another name' });
+    this.faults.push({
+      ...at(file, document, 'metadata.name'),
+      message: `${key} stands at ${where} already`,
+      cure: 'remove one of them or give it another name',
+    });
   }
 
   /** Policies whose groups are not in the files; the groups may live in the cluster. */

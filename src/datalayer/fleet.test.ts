@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
 import type { Outcome } from '../router/feedback.ts';
+import { Reservation } from '../router/reservation.ts';
 import { EndpointStates, Flag } from '../router/states.ts';
 import { Fleet } from './fleet.ts';
 import type { FleetEvent } from './report.ts';
@@ -148,6 +149,7 @@ describe('reconcile', () => {
   it('takes an endpoint that comes back while it drains with its books', () => {
     fleet.reconcile([groupOf(2)]);
     const slot = slotOf(2);
+    clock.advance(20_000);
     states.inFlight[slot] = 1;
     fleet.reconcile([groupOf(1)]);
     fleet.reconcile([groupOf(2)]);
@@ -359,6 +361,18 @@ describe('passive health', () => {
     expect(ready()).toEqual(['e2']);
   });
 
+  it('counts anew for an engine that has been started anew', () => {
+    fleet.reconcile([groupOf(2)]);
+    clock.advance(4_000);
+    fail(2, 4);
+    probe.setAll(addressOf(2), refused);
+    clock.advance(3_000);
+    probe.revive(addressOf(2));
+    clock.advance(3_000);
+    fail(2, 4);
+    expect(ready()).toEqual(['e1', 'e2']);
+  });
+
   it('takes back an ejected endpoint that was gone meanwhile', () => {
     fleet.reconcile([groupOf(3)]);
     fail(3, 5);
@@ -412,12 +426,43 @@ describe('slow start', () => {
   it('begins when the replica is ready for the first time, not when it is discovered', () => {
     fleet.reconcile([groupOf(1)]);
     clock.advance(11_000);
-    probe.setAll(addressOf(2), refused);
+    probe.setAll(addressOf(2), { fault: 'status' });
     fleet.reconcile([groupOf(2)]);
     clock.advance(30_000);
     probe.revive(addressOf(2));
     while (ready().length < 2) clock.advance(10);
     expect(warmth(2)).toBeCloseTo(0.1, 1);
+  });
+
+  it('begins when an engine that is ready has been started anew beside an old one', () => {
+    probe.set(addressOf(2), '/metrics', metrics('process_start_time_seconds 100\n'));
+    fleet.reconcile([groupOf(2)]);
+    clock.advance(20_000);
+    probe.set(addressOf(2), '/metrics', metrics('process_start_time_seconds 200\n'));
+    while (restarts.length === 0) clock.advance(10);
+    expect(warmth(2)).toBe(0.1);
+  });
+
+  it('spares a lone engine that has been started anew', () => {
+    probe.set(addressOf(1), '/metrics', metrics('process_start_time_seconds 100\n'));
+    fleet.reconcile([groupOf(1)]);
+    clock.advance(20_000);
+    probe.set(addressOf(1), '/metrics', metrics('process_start_time_seconds 200\n'));
+    while (restarts.length === 0) clock.advance(10);
+    expect(warmth(1)).toBe(1);
+  });
+
+  it('ends when the engine is started anew and nobody else is left', () => {
+    probe.set(addressOf(2), '/metrics', metrics('process_start_time_seconds 100\n'));
+    fleet.reconcile([groupOf(1)]);
+    clock.advance(20_000);
+    fleet.reconcile([groupOf(2)]);
+    clock.advance(2_000);
+    fleet.reconcile([only(2)]);
+    probe.set(addressOf(2), '/metrics', metrics('process_start_time_seconds 200\n'));
+    while (restarts.length < 2) clock.advance(10);
+    clock.advance(1_000);
+    expect(states.warmth[fleet.endpoints('ns/g')[0].slot]).toBe(1);
   });
 
   it('begins again after a restart, and not after an ejection or a slow spell', () => {
@@ -481,6 +526,30 @@ describe('scraping', () => {
     expect(states.has(slotOf(1), Flag.stale)).toBe(false);
     clock.advance(30_000);
     expect(states.has(slotOf(1), Flag.stale)).toBe(true);
+  });
+
+  it('counts failed scrapes that do not follow each other as nothing', () => {
+    const metrics = { interval: 30_000, timeout: 1_000, path: '/metrics', staleAfter: 10_000 };
+    fleet.reconcile([groupOf(1, { metrics })]);
+    for (const answer of [busy, { fault: 'reset' }, busy, { fault: 'reset' }] as const) {
+      clock.advance(100);
+      probe.set(addressOf(1), '/metrics', answer);
+      clock.advance(29_900);
+    }
+    clock.advance(100);
+    expect(fleet.counters.scrapeFailures).toBe(2);
+    expect(states.has(slotOf(1), Flag.stale)).toBe(false);
+  });
+
+  it('goes on counting own requests that a scrape cannot have seen', () => {
+    fleet.reconcile([groupOf(1)]);
+    clock.advance(1_500);
+    const slot = slotOf(1);
+    new Reservation(states, slot, 100);
+    expect(states.waitingNow(slot)).toBe(1);
+    probe.set(addressOf(1), '/metrics', busy);
+    clock.advance(1_000);
+    expect(states.waitingNow(slot)).toBe(3);
   });
 
   it('ignores a value that is no number, keeps the last one, and counts it', () => {
@@ -601,6 +670,19 @@ describe('models', () => {
     expect(fleet.models('ns/g')).toEqual(['m']);
   });
 
+  it('does not ask an endpoint that is unhealthy, nor one that is gone', () => {
+    fleet.reconcile([groupOf(1)]);
+    clock.advance(4_000);
+    probe.set(addressOf(1), '/health', refused);
+    clock.advance(60_000);
+    expect(probe.count('/v1/models')).toBe(1);
+    probe.revive(addressOf(1));
+    while (probe.count('/v1/models') === 1) clock.advance(1);
+    fleet.reconcile([]);
+    clock.advance(60_000);
+    expect([probe.count('/v1/models'), clock.pending]).toEqual([2, 0]);
+  });
+
   it('asks only once where models are declared', () => {
     fleet.reconcile([groupOf(1, { learnModels: false })]);
     clock.advance(300_000);
@@ -628,6 +710,18 @@ describe('while discovery is blind', () => {
   ])('an endpoint that failed $says', ({ models, is }) => {
     blackout(models);
     expect(ready()).toEqual(is);
+  });
+
+  it('an endpoint that was only slow stays out, too, if another engine has its address', () => {
+    fleet.reconcile([groupOf(2)]);
+    clock.advance(4_000);
+    fleet.setDiscoveryStale(true);
+    probe.set(addressOf(2), '/health', 'hangs');
+    probe.set(addressOf(2), '/v1/models', { body: '{"data":[{"id":"other"}]}' });
+    clock.advance(10_000);
+    probe.set(addressOf(2), '/health', { body: '' });
+    clock.advance(10_000);
+    expect(ready()).toEqual(['e1']);
   });
 
   it('takes the endpoint back when discovery sees it again', () => {
@@ -661,7 +755,35 @@ describe('while discovery is blind', () => {
   });
 });
 
+describe('a slot with a new owner', () => {
+  it('knows nothing of the former one', () => {
+    start(2);
+    probe.set(addressOf(2), '/metrics', metrics('process_start_time_seconds 100\n'));
+    probe.set(addressOf(3), '/metrics', metrics('process_start_time_seconds 200\n'));
+    fleet.reconcile([groupOf(2)]);
+    clock.advance(2_000);
+    const slot = slotOf(2);
+    fail(2, 4);
+    fleet.reconcile([only(1, 3)]);
+    restarts.length = 0;
+    clock.advance(2_000);
+    expect(slotOf(2)).toBe(slot);
+    fail(2, 4);
+    clock.advance(5_000);
+    expect([ready(), restarts]).toEqual([['e1', 'e3'], []]);
+  });
+});
+
 describe('close', () => {
+  it('takes no notice of answers that come afterwards', () => {
+    probe.setAll(addressOf(1), refused);
+    fleet.reconcile([groupOf(1)]);
+    while (probe.count('/health') === 0) clock.advance(1);
+    fleet.close();
+    clock.advance(1_000);
+    expect([events, changes, fleet.counters.probeFailures]).toEqual([[], [], 0]);
+  });
+
   it('ends all watching and leaves no timer', () => {
     fleet.reconcile([groupOf(3)]);
     clock.advance(4_000);

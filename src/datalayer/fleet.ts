@@ -177,13 +177,11 @@ export class Fleet implements EndpointFeedback {
       },
       left: ({ slot }) => {
         bySlot[slot] = undefined;
-        passive.setThreshold(slot, 0);
       },
       restarted: (slot) => {
         passive.clear(slot);
         options.onRestart(slot);
       },
-      returned: (slot) => passive.end(slot),
       changed: options.onChange,
       event: options.onEvent,
     };

@@ -18,7 +18,6 @@ export interface GroupOwner {
   joined(member: Member, group: Group): void;
   left(member: Member): void;
   restarted(slot: number): void;
-  returned(slot: number): void;
   changed(key: string, change: FleetChange): void;
   event(event: FleetEvent): void;
 }
@@ -124,10 +123,6 @@ export class Group implements MemberOwner {
 
   restarted(slot: number): void {
     this.owner.restarted(slot);
-  }
-
-  returned(slot: number): void {
-    this.owner.returned(slot);
   }
 
   hasVeteran(besides: Member): boolean {

@@ -17,7 +17,7 @@ export interface HealthListener {
   down(message: string): void;
   /** The process may be another one than before. */
   mayHaveRestarted(): void;
-  /** Finds out whether the engine there is still the one that was known. */
+  /** Finds out whether the engine there is still the one that was known; no answer after `stop`. */
   identify(done: (same: boolean) => void): void;
 }
 
@@ -81,7 +81,6 @@ export class HealthProbe {
   }
 
   private identified(same: boolean): void {
-    if (this.stopped) return;
     if (same) this.succeeded();
     else this.failed('failed', 'it cannot be recognised by the models it serves', 1);
   }

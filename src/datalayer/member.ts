@@ -20,8 +20,6 @@ export interface MemberOwner {
   event(type: FleetEventType, member: Member, message: string): void;
   /** The engine has a new process, with nothing in its cache. */
   restarted(slot: number): void;
-  /** An ejection has ended. */
-  returned(slot: number): void;
   /** Whether another endpoint of the group has been ready for long. */
   hasVeteran(besides: Member): boolean;
 }
@@ -179,7 +177,6 @@ export class Member implements Site, HealthListener, ScrapeListener {
 
   private endEjection(): void {
     this.context.states.set(this.slot, Flag.ejected, false);
-    this.owner.returned(this.slot);
     this.owner.event('EndpointReturned', this, 'gets requests again after its ejection');
     this.refresh();
   }

@@ -15,7 +15,8 @@ export interface PassiveListener {
 
 /**
  * Counts failed requests in a row for each slot. Called for every try of every request: flat arrays, no allocation,
- * and nothing but one store where all is well.
+ * and nothing but one store where all is well. An ejection leaves the count as it is, so that an endpoint which is back is on
+ * probation: its next failure ejects it again, its next success clears it.
  */
 export class PassiveHealth {
   private readonly states: EndpointStates;
@@ -59,11 +60,6 @@ export class PassiveHealth {
     this.ejections[slot] = forgiven ? 1 : Math.min(longestEjection, this.ejections[slot] + 1);
     this.until[slot] = now + settings.ejectFor * this.ejections[slot];
     return this.until[slot];
-  }
-
-  /** The ejection is over; the endpoint is on probation: one more failure before a success ejects it again. */
-  end(slot: number): void {
-    this.failures[slot] = Math.max(0, this.thresholds[slot] - 1);
   }
 
   private failed(slot: number, outcome: Outcome): void {

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createSecureServer as createHttp2Server } from 'node:http2';
 import { createServer as createTlsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ManualClock } from '../../test/fixtures/manual-clock.ts';
 import type { ProbeRequest, ProbeResult } from './probe.ts';
 import { realClock } from './testkit.ts';
 import { UndiciProbe } from './undici-probe.ts';
@@ -205,13 +207,45 @@ describe('UndiciProbe', () => {
       expect(fault(await ask(port, { access }))).toBe(is);
     });
 
+    it('speaks HTTP/1.1 also where the engine offers HTTP/2', async () => {
+      const engine = createHttp2Server({ cert, key, allowHTTP1: true }, (request, response) => {
+        response.end(request.httpVersion);
+      });
+      const port = await listen(engine);
+      const tls = { ca: cert, serverName: 'engine.test' };
+      const access = { origin: `https://127.0.0.1:${port}`, tls, authorization: null };
+      expect(fault(await ask(port, { access }))).toBe('1.1');
+    });
+
     it('takes an engine without TLS for a fault', async () => {
       const port = await http((_request, response) => response.end('plain'));
       expect(['failed', 'reset']).toContain(fault(await ask(port, { https: true })));
     });
   });
 
-  it('leaves no connection and no timer behind', async () => {
+  it('never sends a probe whose time ran out while it waited for a connection', async () => {
+    const seen: (string | undefined)[] = [];
+    const port = await http((request, response) => {
+      seen.push(request.url);
+      if (request.url === '/well') response.end('well');
+    });
+    const hung = [1, 2, 3].map(() => ask(port, { timeout: 200 }));
+    expect(fault(await ask(port, { path: '/late', timeout: 50 }))).toBe('timeout');
+    await Promise.all(hung);
+    expect(fault(await ask(port, { path: '/well' }))).toBe('well');
+    expect(seen).toEqual(['/health', '/health', '/health', '/well']);
+  });
+
+  it('sets no timer that outlives its answer', async () => {
+    const port = await http((_request, response) => response.end());
+    const clock = new ManualClock();
+    probe.close();
+    probe = new UndiciProbe(clock);
+    await ask(port);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('leaves no connection behind', async () => {
     const port = await http((request, response) => {
       if (request.url === '/health') response.end();
     });

@@ -7,19 +7,11 @@ import type { TlsSettings } from './targets.ts';
 const connectionsPerEndpoint = 3;
 /** Milliseconds; only frees the socket of an address that swallows packets, the probe's own time-out ends sooner. */
 const connectTimeout = 5_000;
-/** Milliseconds without use after which the connections made with a set of TLS settings are closed. */
-const tlsIdle = 600_000;
-
-interface TlsAgent {
-  readonly agent: Agent;
-  usedAt: number;
-}
-
 /** Probes over kept-alive HTTP/1.1 connections. */
 export class UndiciProbe implements HttpProbe {
   private readonly clock: Clock;
   private readonly plain = makeAgent(null);
-  private readonly secure = new Map<string, TlsAgent>();
+  private readonly secure = new Map<string, Agent>();
   private readonly running = new Set<Exchange>();
   private closed = false;
 
@@ -53,26 +45,17 @@ export class UndiciProbe implements HttpProbe {
     this.closed = true;
     for (const exchange of [...this.running]) exchange.fail('failed', 'the probe is closed');
     destroy(this.plain);
-    for (const { agent } of this.secure.values()) destroy(agent);
+    for (const agent of this.secure.values()) destroy(agent);
     this.secure.clear();
   }
 
+  /** One agent for each set of TLS settings ever used: they change when certificates rotate, and an idle one is small. */
   private secureAgent(tls: TlsSettings): Agent {
     const key = `${tls.serverName ?? ''}\n${tls.ca ?? ''}`;
-    const now = this.clock.now();
     const known = this.secure.get(key);
-    if (known !== undefined) {
-      known.usedAt = now;
-      return known.agent;
-    }
-    // Certificates rotate: the agents of former ones go when a new one comes.
-    for (const [former, { agent, usedAt }] of this.secure) {
-      if (now - usedAt < tlsIdle) continue;
-      this.secure.delete(former);
-      destroy(agent);
-    }
+    if (known !== undefined) return known;
     const agent = makeAgent(tls);
-    this.secure.set(key, { agent, usedAt: now });
+    this.secure.set(key, agent);
     return agent;
   }
 }

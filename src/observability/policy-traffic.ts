@@ -1,4 +1,4 @@
-import type { PolicyTelemetry, RequestResult } from '../router/telemetry.ts';
+import type { PolicyTelemetry, RequestResult } from './telemetry.ts';
 import { HistogramSeries, secondsBuckets } from './histogram.ts';
 import { Window } from './window.ts';
 

@@ -1,4 +1,4 @@
-import type { PolicyTelemetry, Telemetry } from '../router/telemetry.ts';
+import type { PolicyTelemetry, Telemetry } from './telemetry.ts';
 import { histogramSamples, type HistogramSeries, type Sample } from './histogram.ts';
 import { Column, PolicyTraffic } from './policy-traffic.ts';
 

@@ -16,7 +16,9 @@ describe('buildProfile', () => {
       scorers: [{ type: 'scorer-auto', weight: 2 }, { type: 'scorer-least-load' }],
       picker: { type: 'picker-round-robin' },
     });
-    expect(parts.filters.map((filter) => filter.keep(request(), endpoint(0, { labels: { zone: 'a' } })))).toEqual([true]);
+    expect(parts.filters.map((filter) => filter.keep(request(), endpoint(0, { labels: { zone: 'a' } })))).toEqual([
+      true,
+    ]);
     expect(parts.scorers.map(({ type, weight, direction }) => ({ type, weight, direction }))).toEqual([
       { type: 'scorer-auto', weight: 2, direction: 'cost' },
       { type: 'scorer-least-load', weight: 1, direction: 'cost' },
@@ -48,10 +50,28 @@ describe('buildProfile', () => {
   });
 
   const faults: [string, ProfileSpec, ProfileFault, string, RegExp][] = [
-    ['an unknown filter', { filters: [{ type: 'nope' }] }, 'Invalid', 'filters[0].type', /no plugin is called nope; known are filter-by-label/],
-    ['an unknown scorer', { scorers: [{ type: 'scorer-auto' }, { type: 'picker-min-random' }] }, 'Invalid', 'scorers[1].type', /known are .*scorer-auto/],
+    [
+      'an unknown filter',
+      { filters: [{ type: 'nope' }] },
+      'Invalid',
+      'filters[0].type',
+      /no plugin is called nope; known are filter-by-label/,
+    ],
+    [
+      'an unknown scorer',
+      { scorers: [{ type: 'scorer-auto' }, { type: 'picker-min-random' }] },
+      'Invalid',
+      'scorers[1].type',
+      /known are .*scorer-auto/,
+    ],
     ['an unknown picker', { picker: { type: 'scorer-auto' } }, 'Invalid', 'picker.type', /known are picker-min-random/],
-    ['a name that every object has by birth', { scorers: [{ type: 'constructor' }] }, 'Invalid', 'scorers[0].type', /constructor/],
+    [
+      'a name that every object has by birth',
+      { scorers: [{ type: 'constructor' }] },
+      'Invalid',
+      'scorers[0].type',
+      /constructor/,
+    ],
     [
       'costs together with gains',
       { scorers: [{ type: 'queue-scorer' }, { type: 'scorer-auto' }] },
@@ -73,8 +93,27 @@ describe('buildProfile', () => {
       'scorers[0].parameters.xpuCacheUsageWeight',
       /0/,
     ],
-    ['a parameter that is missing', { filters: [{ type: 'filter-by-label', parameters: { values: ['a'] } }] }, 'InvalidParameters', 'filters[0].parameters', /label/],
-    ['an unknown parameter', { picker: { type: 'picker-min-random', parameters: { seed: 1 } } }, 'InvalidParameters', 'picker.parameters', /picker-min-random: /],
+    [
+      'a parameter that is missing',
+      { filters: [{ type: 'filter-by-label', parameters: { values: ['a'] } }] },
+      'InvalidParameters',
+      'filters[0].parameters',
+      /label/,
+    ],
+    [
+      'an unknown parameter',
+      { picker: { type: 'picker-min-random', parameters: { seed: 1 } } },
+      'InvalidParameters',
+      'picker.parameters.seed',
+      /picker-min-random: there is no such parameter; known are none/,
+    ],
+    [
+      'an unknown parameter beside known ones',
+      { scorers: [{ type: 'scorer-session-affinity', parameters: { headers: 'a' } }] },
+      'InvalidParameters',
+      'scorers[0].parameters.headers',
+      /known are header$/,
+    ],
     [
       'a header name that is none',
       { scorers: [{ type: 'scorer-session-affinity', parameters: { header: 'a b' } }] },

@@ -65,7 +65,10 @@ function parametersOf<S extends TObject>(schema: S, plugin: PluginSpec, path: st
   if (Value.Check(schema, value)) return value;
   const fault = Value.Errors(schema, value)[0];
   const field = fault.instancePath.replaceAll('/', '.');
-  throw new ProfileError('InvalidParameters', `${path}.parameters${field}`, `${plugin.type}: ${fault.message}`);
+  // A property that the schema does not have fails against the schema `false`.
+  const known = Object.keys(schema.properties).join(', ') || 'none';
+  const message = fault.keyword === 'boolean' ? `there is no such parameter; known are ${known}` : fault.message;
+  throw new ProfileError('InvalidParameters', `${path}.parameters${field}`, `${plugin.type}: ${message}`);
 }
 
 /** Costs (lowest wins) and gains (highest wins) cannot be added up. */

@@ -1,7 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { load } from 'js-yaml';
 import { Value } from 'typebox/value';
 import { candidatesOf, endpoints, readyStates, request } from '../../test/fixtures/fleet.ts';
+import { buildProfile } from './build.ts';
+import type { ProfileSpec } from './definition.ts';
 import { registry } from './index.ts';
 import { byType } from './registry.ts';
 import { leastLoad } from './scorers/least-load.ts';
@@ -10,6 +13,8 @@ const root = new URL('../../', import.meta.url);
 const folders = { filters: 'filter', scorers: 'scorer', pickers: 'picker', presets: 'preset' } as const;
 
 const all = Object.values(registry).flatMap((map) => [...map.values()]);
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
 describe('byType', () => {
   it('finds definitions by their name', () => {
@@ -34,17 +39,23 @@ describe('the registry', () => {
     for (const source of sources) expect(files).toContain(source.replace(/\.ts$/, '.test.ts'));
   });
 
-  it.each(all.map((definition) => [definition.type, definition] as const))('%s says what it is in one sentence', (_type, { summary }) => {
-    expect(summary).toMatch(/^[^\n]{10,160}\.$/);
-  });
+  it.each(all.map((definition) => [definition.type, definition] as const))(
+    '%s says what it is in one sentence',
+    (_type, { summary }) => {
+      expect(summary).toMatch(/^[^\n]{10,160}\.$/);
+    },
+  );
 
-  it.each(all.map((definition) => [definition.type, definition] as const))('%s describes its parameters and refuses unknown ones', (_type, { parameters }) => {
-    for (const [name, schema] of Object.entries(parameters.properties)) {
-      expect(schema, name).toHaveProperty('description');
-    }
-    const filled: unknown = Value.Default(parameters, {});
-    expect(Value.Check(parameters, { ...(filled as object), unheardOf: 1 })).toBe(false);
-  });
+  it.each(all.map((definition) => [definition.type, definition] as const))(
+    '%s describes its parameters and refuses unknown ones',
+    (_type, { parameters }) => {
+      for (const [name, schema] of Object.entries(parameters.properties)) {
+        expect(schema, name).toHaveProperty('description');
+      }
+      const filled: unknown = Value.Default(parameters, {});
+      expect(Value.Check(parameters, { ...(filled as object), unheardOf: 1 })).toBe(false);
+    },
+  );
 
   it.each(all.map((definition) => [definition.type, definition] as const))(
     '%s has a page that names its type, every parameter and its default, with an example',
@@ -55,10 +66,32 @@ describe('the registry', () => {
       expect(text).toMatch(new RegExp(`^# \`?${type}\`?$`, 'm'));
       expect(text).toContain('```yaml');
       const rows = text.split('\n').filter((line) => line.startsWith('|'));
-      for (const [name, schema] of Object.entries(parameters.properties)) {
+      for (const name of Object.keys(parameters.properties)) {
         const row = rows.find((line) => line.includes(`\`${name}\``));
         expect(row, `${name} in the table of ${type}`).toBeDefined();
-        if ('default' in schema) expect(row).toContain(`\`${String(schema.default)}\``);
+        const fallback: unknown = Value.Default(parameters, {});
+        if (isRecord(fallback) && name in fallback) expect(row).toContain(`\`${String(fallback[name])}\``);
+      }
+    },
+  );
+
+  it.each(all.map((definition) => [definition.type, definition] as const))(
+    '%s has an example that works and speaks of it',
+    (type, definition) => {
+      const text = readFileSync(new URL(`docs/policies/${type}.md`, root), 'utf8');
+      const example: unknown = load(/```yaml\n([^]*?)```/.exec(text)?.[1] ?? '');
+      const strategy =
+        isRecord(example) && isRecord(example.spec) && isRecord(example.spec.strategy) ? example.spec.strategy : {};
+      if (definition.kind === 'preset') {
+        expect(strategy.type).toBe(type);
+        expect(Object.keys(strategy).filter((key) => key !== 'type' && key !== definition.member)).toEqual([]);
+        const parameters: unknown = Value.Default(definition.parameters, strategy[definition.member] ?? {});
+        expect(Value.Check(definition.parameters, parameters)).toBe(true);
+      } else {
+        expect(strategy.type).toBe('Profile');
+        const context = { states: readyStates(1), random: (): number => 0 };
+        const profile = buildProfile(strategy.profile as ProfileSpec, registry, context);
+        expect(profile.parts.description).toContain(type);
       }
     },
   );
@@ -91,15 +124,18 @@ describe('every scorer', () => {
         states.usage[slot] = (slot % 11) / 10;
       }
 
-      it.each(situations)('writes a finite number for each candidate and nothing else: %s', (_name, count, prompt, cached) => {
-        const candidates = candidatesOf(endpoints(count), prompt, cached);
-        const before = structuredClone(candidates);
-        const out = new Float64Array(count + 8).fill(NaN);
-        scorer.score(request({ user: 'somebody' }), candidates, out);
-        for (let i = 0; i < count; i++) expect(Number.isFinite(out[i])).toBe(true);
-        expect([...out.subarray(count)].every(Number.isNaN)).toBe(true);
-        expect({ ...candidates }).toEqual({ ...before });
-      });
+      it.each(situations)(
+        'writes a finite number for each candidate and nothing else: %s',
+        (_name, count, prompt, cached) => {
+          const candidates = candidatesOf(endpoints(count), prompt, cached);
+          const before = structuredClone(candidates);
+          const out = new Float64Array(count + 8).fill(NaN);
+          scorer.score(request({ user: 'somebody' }), candidates, out);
+          for (let i = 0; i < count; i++) expect(Number.isFinite(out[i])).toBe(true);
+          expect([...out.subarray(count)].every(Number.isNaN)).toBe(true);
+          expect({ ...candidates }).toEqual({ ...before });
+        },
+      );
 
       it('says the same of the same state', () => {
         const candidates = candidatesOf(endpoints(20), 700, [10, 20, 30]);
@@ -118,9 +154,15 @@ describe('every scorer', () => {
       });
 
       it('leaves the books alone', () => {
-        const before = [states.inFlight, states.queuedTokens, states.ownWaiting, states.waiting, states.flags].map((field) => [...field]);
+        const before = [states.inFlight, states.queuedTokens, states.ownWaiting, states.waiting, states.flags].map(
+          (field) => [...field],
+        );
         scorer.score(request(), candidatesOf(endpoints(20), 700), new Float64Array(20));
-        expect([states.inFlight, states.queuedTokens, states.ownWaiting, states.waiting, states.flags].map((field) => [...field])).toEqual(before);
+        expect(
+          [states.inFlight, states.queuedTokens, states.ownWaiting, states.waiting, states.flags].map((field) => [
+            ...field,
+          ]),
+        ).toEqual(before);
       });
 
       if (definition.direction === 'gain') {
@@ -171,7 +213,7 @@ describe('every picker', () => {
 
 describe('every preset', () => {
   it.each([...registry.presets.values()].map((preset) => [preset.type, preset] as const))(
-    "%s keeps its parameters in the member of its own name in lower camel case",
+    '%s keeps its parameters in the member of its own name in lower camel case',
     (type, { member }) => {
       expect(member.toLowerCase()).toBe(type.toLowerCase());
       expect(member).toMatch(/^[a-z]/);

@@ -107,10 +107,7 @@ export class ClientAnswer {
     const { headers, extras } = this;
     const head: string[] = [];
     for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i];
-      if (name.length === 12 && name.toLowerCase() === 'x-request-id') continue;
-      if (extras.rename !== null && name.length === 14 && name.toLowerCase() === 'content-length') continue;
-      head.push(name, headers[i + 1]);
+      if (!isReplaced(headers[i], extras.rename !== null)) head.push(headers[i], headers[i + 1]);
     }
     head.push('x-request-id', extras.requestId);
     if (length !== null) head.push('content-length', String(length));
@@ -130,6 +127,12 @@ export class ClientAnswer {
 /** An answer whose model name must be changed is larger than the router holds. */
 export class AnswerTooLarge extends Error {
   override readonly name = 'AnswerTooLarge';
+}
+
+/** Whether the router sends its own header of that name: the request's id, and the length of an answer it changes. */
+function isReplaced(name: string, changed: boolean): boolean {
+  if (name.length === 12) return name.toLowerCase() === 'x-request-id';
+  return changed && name.length === 14 && name.toLowerCase() === 'content-length';
 }
 
 function valueOf(headers: readonly string[], name: string): string | undefined {

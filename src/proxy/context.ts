@@ -4,9 +4,8 @@ import type { RoutingPolicy } from '../router/policy.ts';
 import { Prompt } from '../router/prompt.ts';
 import type { HeaderLookup, InferenceRequest } from '../router/request.ts';
 import type { Router } from '../router/router.ts';
-import type { Telemetry } from '../router/telemetry.ts';
-import type { Deadlines } from './deadlines.ts';
-import type { Exchange } from './exchange.ts';
+import type { Telemetry } from '../observability/telemetry.ts';
+import type { Deadlines, Timed } from './deadlines.ts';
 import type { RetryBudget } from './retry-budget.ts';
 import type { Targets } from './targets.ts';
 import type { UpstreamClient } from './upstream/client.ts';
@@ -24,7 +23,8 @@ export interface ExchangeContext {
   budgetOf(policy: RoutingPolicy): RetryBudget;
   /** Whether the router is going away and connections should be. */
   draining(): boolean;
-  ended(exchange: Exchange): void;
+  /** An exchange holds nothing any more. */
+  ended(exchange: Timed): void;
 }
 
 /** The request as the decision sees it; one object for all, since a decision never awaits. */

@@ -4,7 +4,7 @@ import type { Endpoint } from '../router/endpoint.ts';
 import { RoutingError, type RoutingErrorCode } from '../router/errors.ts';
 import type { Outcome } from '../router/feedback.ts';
 import type { RetryCause, RoutingPolicy } from '../router/policy.ts';
-import type { PolicyTelemetry } from '../router/telemetry.ts';
+import type { PolicyTelemetry } from '../observability/telemetry.ts';
 import { sendError, statusOf } from './answers.ts';
 import { ClientAnswer } from './client-answer.ts';
 import { debugHeaders } from './debug-headers.ts';
@@ -14,6 +14,7 @@ import type { ExchangeContext } from './context.ts';
 import type { Payload } from './payload.ts';
 import { writePrompt } from './prompt-text.ts';
 import type { RequestHeaders } from './request-headers.ts';
+import { noUsage } from './usage.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler } from './upstream/client.ts';
 
 /** Milliseconds a client has to take the last event of a broken stream. */
@@ -209,24 +210,28 @@ export class Exchange implements UpstreamHandler, Timed {
 
   /** Moves to another endpoint if the policy allows it; false when this failure is the client's to see. */
   private retry(cause: RetryCause, outcome: Outcome): boolean {
-    const { context, inbound, decision } = this;
+    const { decision } = this;
     this.report(outcome);
     if (decision === null) return false;
-    const { retries } = inbound.policy;
-    const tries = (this.tried?.length ?? 0) + 1;
-    if (tries > retries.attempts || !retries.on.includes(cause)) return false;
-    // A prompt that kills two engines must not meet a third.
-    if (cause === 'Reset' && this.resets > 1) return false;
     const tried = [...(this.tried ?? []), decision.endpoint];
-    if (!context.router.hasOther(inbound.policy, tried)) return false;
-    const free = cause === 'ConnectFailure';
-    if (!free && !context.budgetOf(inbound.policy).take(context.clock.now(), retries.budget)) return false;
+    if (!this.mayRetry(cause, tried)) return false;
     this.upstream?.abort();
     decision.reservation.release();
     this.tried = tried;
     this.telemetry.retried();
     this.try({ tried, backend: decision.backend, explain: false });
     return true;
+  }
+
+  private mayRetry(cause: RetryCause, tried: readonly Endpoint[]): boolean {
+    const { context, inbound } = this;
+    const { retries } = inbound.policy;
+    if (tried.length > retries.attempts || !retries.on.includes(cause)) return false;
+    // A prompt that kills two engines must not meet a third.
+    if (cause === 'Reset' && this.resets > 1) return false;
+    if (!context.router.hasOther(inbound.policy, tried)) return false;
+    if (cause === 'ConnectFailure') return true;
+    return context.budgetOf(inbound.policy).take(context.clock.now(), retries.budget);
   }
 
   /** Nothing has been sent: the whole answer is an error. */
@@ -256,19 +261,20 @@ export class Exchange implements UpstreamHandler, Timed {
     const { context, decision, inbound } = this;
     context.deadlines.delete(this);
     decision?.reservation.release();
-    const usage = this.answer?.usage.read() ?? null;
+    const { startedAt } = inbound;
+    const { promptTokens, completionTokens, cachedTokens } = this.answer?.usage.read() ?? noUsage;
     this.telemetry.finished({
-      group: decision?.backend.group.name ?? '',
+      group: decision === null ? '' : decision.backend.group.name,
       status,
       broken,
-      duration: context.clock.now() - inbound.startedAt,
-      timeToFirstToken: this.firstByteAt < 0 ? -1 : this.firstByteAt - inbound.startedAt,
+      duration: context.clock.now() - startedAt,
+      timeToFirstToken: this.firstByteAt < 0 ? -1 : this.firstByteAt - startedAt,
       decisionMicroseconds: this.decisionMicroseconds,
-      estimatedTokens: decision?.promptTokens ?? 0,
-      estimatedCached: decision?.cachedTokens ?? 0,
-      promptTokens: usage?.promptTokens ?? -1,
-      completionTokens: usage?.completionTokens ?? -1,
-      cachedTokens: usage?.cachedTokens ?? -1,
+      estimatedTokens: decision === null ? 0 : decision.promptTokens,
+      estimatedCached: decision === null ? 0 : decision.cachedTokens,
+      promptTokens,
+      completionTokens,
+      cachedTokens,
     });
     context.ended(this);
   }

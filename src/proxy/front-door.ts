@@ -6,11 +6,11 @@ import type { EndpointFeedback } from '../router/feedback.ts';
 import type { RoutingPolicy } from '../router/policy.ts';
 import type { Router } from '../router/router.ts';
 import type { TableStore } from '../router/table.ts';
-import type { Telemetry } from '../router/telemetry.ts';
+import type { Telemetry } from '../observability/telemetry.ts';
 import { sendError, statusOf } from './answers.ts';
 import { BodyBudget, type BodyLimits } from './body-reader.ts';
 import { ScratchRequest, type ExchangeContext } from './context.ts';
-import { Deadlines } from './deadlines.ts';
+import { Deadlines, type Timed } from './deadlines.ts';
 import { Exchange, type Inbound } from './exchange.ts';
 import { modelById, modelList, sendJson, unknownModel } from './model-list.ts';
 import { parsePayload } from './payload.ts';
@@ -42,7 +42,7 @@ export class FrontDoor {
   draining = false;
   private readonly dependencies: FrontDoorDependencies;
   private readonly context: ExchangeContext;
-  private readonly active = new Map<Exchange, number>();
+  private readonly active = new Map<Timed, number>();
   private readonly budgets = new Map<string, RetryBudget>();
 
   constructor(dependencies: FrontDoorDependencies) {
@@ -166,7 +166,7 @@ export class FrontDoor {
     exchange.start();
   }
 
-  private ended(exchange: Exchange): void {
+  private ended(exchange: Timed): void {
     this.bodies.release(this.active.get(exchange) ?? 0);
     this.active.delete(exchange);
   }

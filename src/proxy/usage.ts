@@ -5,7 +5,8 @@ export interface Usage {
   readonly cachedTokens: number;
 }
 
-const noUsage: Usage = Object.freeze({ promptTokens: -1, completionTokens: -1, cachedTokens: -1 });
+/** Where an engine said nothing. */
+export const noUsage: Usage = Object.freeze({ promptTokens: -1, completionTokens: -1, cachedTokens: -1 });
 
 /** Usage stands near the end of an answer: at most so many bytes from there are looked at. */
 const tailBytes = 4096;

@@ -21,7 +21,10 @@ class Witness implements Picker {
 
 function profileOf(scorers: WeightedScorer[]): { profile: SchedulingProfile; witness: Witness } {
   const witness = new Witness();
-  return { profile: new SchedulingProfile({ filters: [], scorers, picker: witness, readsHits: false, description: '' }), witness };
+  return {
+    profile: new SchedulingProfile({ filters: [], scorers, picker: witness, readsHits: false, description: '' }),
+    witness,
+  };
 }
 
 describe('SchedulingProfile', () => {
@@ -59,13 +62,19 @@ describe('SchedulingProfile', () => {
         endpoint: 'e0',
         address: '10.0.0.0:8000',
         score: 3.5,
-        parts: [{ scorer: 'a', value: 1, weight: 3 }, { scorer: 'b', value: 0.5, weight: 1 }],
+        parts: [
+          { scorer: 'a', value: 1, weight: 3 },
+          { scorer: 'b', value: 0.5, weight: 1 },
+        ],
       },
       {
         endpoint: 'e1',
         address: '10.0.0.1:8000',
         score: 1,
-        parts: [{ scorer: 'a', value: 0, weight: 3 }, { scorer: 'b', value: 1, weight: 1 }],
+        parts: [
+          { scorer: 'a', value: 0, weight: 3 },
+          { scorer: 'b', value: 1, weight: 1 },
+        ],
       },
     ]);
   });

@@ -5,7 +5,10 @@ import { blockBytes, Prompt } from './prompt.ts';
 
 /** The keys of a prompt as 64-bit numbers. */
 function keysOf(prompt: Prompt): bigint[] {
-  return Array.from({ length: prompt.blocks() }, (_, i) => (BigInt(prompt.keys[2 * i + 1]) << 32n) | BigInt(prompt.keys[2 * i]));
+  return Array.from(
+    { length: prompt.blocks() },
+    (_, i) => (BigInt(prompt.keys[2 * i + 1]) << 32n) | BigInt(prompt.keys[2 * i]),
+  );
 }
 
 const textOf = (blocks: number): fc.Arbitrary<string> =>
@@ -122,34 +125,49 @@ describe('block keys as a hash', () => {
   type Fill = (i: number, view: DataView, random: () => number) => void;
 
   const texts: [string, Fill][] = [
-    ['random bytes', (_i, view, random) => { for (let at = 0; at < blockBytes; at += 4) view.setUint32(at, random() * 2 ** 32); }],
+    [
+      'random bytes',
+      (_i, view, random) => {
+        for (let at = 0; at < blockBytes; at += 4) view.setUint32(at, random() * 2 ** 32);
+      },
+    ],
     ['a counter in the first word', (i, view) => view.setUint32(0, i, true)],
     ['a counter in the last word', (i, view) => view.setUint32(blockBytes - 4, i, true)],
     ['a counter in the upper bits of the last word', (i, view) => view.setUint32(blockBytes - 4, i << 12, true)],
-    ['a counter spread over two neighbouring words', (i, view) => { view.setUint32(60, (i % 1000) << 20, true); view.setUint32(64, Math.floor(i / 1000), true); }],
+    [
+      'a counter spread over two neighbouring words',
+      (i, view) => {
+        view.setUint32(60, (i % 1000) << 20, true);
+        view.setUint32(64, Math.floor(i / 1000), true);
+      },
+    ],
   ];
 
-  it.each(texts)('a million blocks of %s have a million keys, and either half spreads over the buckets', (_name, fill) => {
-    const random = seeded(1);
-    const bytes = new Uint8Array(blockBytes);
-    const view = new DataView(bytes.buffer);
-    const prompt = new Prompt();
-    const whole = new BigUint64Array(count);
-    const halves = [new Uint32Array(count), new Uint32Array(count)];
-    for (let i = 0; i < count; i++) {
-      fill(i, view, random);
-      prompt.begin('m');
-      prompt.reserve(blockBytes).set(bytes);
-      prompt.wrote(blockBytes);
-      prompt.blocks();
-      halves[0][i] = prompt.keys[0];
-      halves[1][i] = prompt.keys[1];
-      whole[i] = (BigInt(prompt.keys[1]) << 32n) | BigInt(prompt.keys[0]);
-    }
-    expect(repeats(whole)).toBe(0);
-    // A random 32-bit half repeats 10^12 / 2^33 = 116 times, ± 11; seven deviations are one run in 10^11.
-    for (const half of halves) expect(repeats(half)).toBeLessThan(116 + 7 * 11);
-  }, 60_000);
+  it.each(texts)(
+    'a million blocks of %s have a million keys, and either half spreads over the buckets',
+    (_name, fill) => {
+      const random = seeded(1);
+      const bytes = new Uint8Array(blockBytes);
+      const view = new DataView(bytes.buffer);
+      const prompt = new Prompt();
+      const whole = new BigUint64Array(count);
+      const halves = [new Uint32Array(count), new Uint32Array(count)];
+      for (let i = 0; i < count; i++) {
+        fill(i, view, random);
+        prompt.begin('m');
+        prompt.reserve(blockBytes).set(bytes);
+        prompt.wrote(blockBytes);
+        prompt.blocks();
+        halves[0][i] = prompt.keys[0];
+        halves[1][i] = prompt.keys[1];
+        whole[i] = (BigInt(prompt.keys[1]) << 32n) | BigInt(prompt.keys[0]);
+      }
+      expect(repeats(whole)).toBe(0);
+      // A random 32-bit half repeats 10^12 / 2^33 = 116 times, ± 11; seven deviations are one run in 10^11.
+      for (const half of halves) expect(repeats(half)).toBeLessThan(116 + 7 * 11);
+    },
+    60_000,
+  );
 
   function repeats(keys: BigUint64Array | Uint32Array): number {
     keys.sort();

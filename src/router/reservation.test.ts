@@ -62,7 +62,13 @@ describe('Reservation', () => {
         let seen = 0;
         let underWay = false;
         for (const step of acts) {
-          if (step.act === 'reserve') made.push({ reservation: new Reservation(states, 0, step.tokens), waiting: true, held: true, madeIn: started });
+          if (step.act === 'reserve')
+            made.push({
+              reservation: new Reservation(states, 0, step.tokens),
+              waiting: true,
+              held: true,
+              madeIn: started,
+            });
           else if (step.act === 'scrape starts') {
             states.scrapeStarts(0);
             started += 1;

@@ -1,5 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { backend, endpoint, endpoints, group, policy, profile, promptOf, readyStates, request, seeded } from '../../test/fixtures/fleet.ts';
+import {
+  backend,
+  endpoint,
+  endpoints,
+  group,
+  policy,
+  profile,
+  promptOf,
+  readyStates,
+  request,
+  seeded,
+} from '../../test/fixtures/fleet.ts';
 import type { ProfileSpec } from '../policies/definition.ts';
 import { ApproximateIndex } from '../indexer/approximate.ts';
 import type { Attempts, Decision } from './decision.ts';
@@ -20,8 +31,14 @@ interface World {
 
 /** A router before these backends; `spec` says how it picks within one. */
 function world(backends: Backend[], spec: ProfileSpec = anyEndpoint, random = seeded(1)): World {
-  const states = readyStates(Math.max(0, ...backends.flatMap((each) => each.group.endpoints.map(({ slot }) => slot + 1))));
-  return { states, policy: policy({ backends, profile: profile(spec, states, random) }), router: new Router({ states, random }) };
+  const states = readyStates(
+    Math.max(0, ...backends.flatMap((each) => each.group.endpoints.map(({ slot }) => slot + 1))),
+  );
+  return {
+    states,
+    policy: policy({ backends, profile: profile(spec, states, random) }),
+    router: new Router({ states, random }),
+  };
 }
 
 function fleet(count: number, from = 0, weight = 1): Backend {
@@ -55,7 +72,12 @@ describe('Router.decide', () => {
   it('names the backend and endpoint, and has taken the place there', () => {
     const setup = world([fleet(1)]);
     const decision = decide(setup, {}, request({ prompt: promptOf('x'.repeat(400)) }));
-    expect(decision).toMatchObject({ backend: setup.policy.backends[0], promptTokens: 100, cachedTokens: 0, breakdown: null });
+    expect(decision).toMatchObject({
+      backend: setup.policy.backends[0],
+      promptTokens: 100,
+      cachedTokens: 0,
+      breakdown: null,
+    });
     expect(decision.endpoint.slot).toBe(0);
     expect(setup.states.inFlight[0]).toBe(1);
     expect(setup.states.queuedTokens[0]).toBe(100);
@@ -97,7 +119,7 @@ describe('Router.decide', () => {
     expectShare(picks(setup, 20_000, 2)[1], 20_000, 0.05);
   });
 
-  it('shares a backend\'s weight out when it has no ready endpoint', () => {
+  it("shares a backend's weight out when it has no ready endpoint", () => {
     const setup = world([fleet(1, 0, 50), fleet(1, 1, 30), fleet(1, 2, 10)]);
     setup.states.set(0, Flag.healthy, false);
     const [first, second, third] = picks(setup, 20_000, 3);
@@ -116,7 +138,10 @@ describe('Router.decide', () => {
   it('prefers backends that serve the model, by its rewritten name where it is rewritten', () => {
     const other = backend({ group: group({ name: 'other', models: ['other'], endpoints: endpoints(1, 0) }) });
     const same = backend({ group: group({ name: 'same', models: ['m'], endpoints: endpoints(1, 1) }) });
-    const rewritten = backend({ rewriteModel: 'm-fp8', group: group({ name: 'fp8', models: ['m-fp8'], endpoints: endpoints(1, 2) }) });
+    const rewritten = backend({
+      rewriteModel: 'm-fp8',
+      group: group({ name: 'fp8', models: ['m-fp8'], endpoints: endpoints(1, 2) }),
+    });
     const [first, second, third] = picks(world([other, same, rewritten]), 1000, 3);
     expect(first).toBe(0);
     expectShare(second, 1000, 0.5);
@@ -132,7 +157,11 @@ describe('Router.decide', () => {
     const setup = world([fleet(3)], leastLoad);
     setup.states.inFlight[0] = 4;
     const { breakdown } = decide(setup, { explain: true });
-    expect(breakdown?.map(({ endpoint: name, score }) => [name, score])).toEqual([['e0', 4], ['e1', 0], ['e2', 0]]);
+    expect(breakdown?.map(({ endpoint: name, score }) => [name, score])).toEqual([
+      ['e0', 4],
+      ['e1', 0],
+      ['e2', 0],
+    ]);
   });
 });
 
@@ -175,12 +204,19 @@ describe('further tries', () => {
 });
 
 describe('filters', () => {
-  const inZone = (zone: string): ProfileSpec => ({ filters: [{ type: 'filter-by-label', parameters: { label: 'zone', values: [zone] } }] });
+  const inZone = (zone: string): ProfileSpec => ({
+    filters: [{ type: 'filter-by-label', parameters: { label: 'zone', values: [zone] } }],
+  });
   const zoned = (slot: number, zone: string): Endpoint => endpoint(slot, { labels: { zone } });
 
   it('leave only the endpoints that they all keep', () => {
     const mixed = backend({ group: group({ endpoints: [zoned(0, 'a'), zoned(1, 'b'), zoned(2, 'b')] }) });
-    const setup = world([mixed], { filters: [...(inZone('b').filters ?? []), { type: 'filter-by-label', parameters: { label: 'zone', values: ['b', 'c'] } }] });
+    const setup = world([mixed], {
+      filters: [
+        ...(inZone('b').filters ?? []),
+        { type: 'filter-by-label', parameters: { label: 'zone', values: ['b', 'c'] } },
+      ],
+    });
     const [first, second, third] = picks(setup, 200, 3);
     expect(first).toBe(0);
     expect(second).toBeGreaterThan(0);
@@ -223,7 +259,10 @@ describe('slow start', () => {
     setup.states.inFlight.set([0, 9, 0, 7]);
     const { endpoint: picked, breakdown } = decide(setup, { explain: true });
     expect(picked.slot).toBe(3);
-    expect(breakdown?.map(({ endpoint: name, score }) => [name, score])).toEqual([['e1', 9], ['e3', 7]]);
+    expect(breakdown?.map(({ endpoint: name, score }) => [name, score])).toEqual([
+      ['e1', 9],
+      ['e3', 7],
+    ]);
   });
 });
 
@@ -252,7 +291,8 @@ describe('prefix hits', () => {
     const setup = world([backend({ group: group({ endpoints: endpoints(count), prefixSource: index }) })], auto);
     return { ...setup, index };
   }
-  const long = (tail: string): ReturnType<typeof request> => request({ prompt: promptOf('shared '.repeat(2000) + tail) });
+  const long = (tail: string): ReturnType<typeof request> =>
+    request({ prompt: promptOf('shared '.repeat(2000) + tail) });
 
   it('draw a sibling to the engine that computes the prefix, even while the first is in flight', () => {
     const setup = cachingWorld(8);
@@ -261,7 +301,9 @@ describe('prefix hits', () => {
     expect(second.endpoint).toBe(first.endpoint);
     expect(second.cachedTokens).toBeGreaterThan(3000);
     expect(second.promptTokens - second.cachedTokens).toBe(second.reservation.uncachedTokens);
-    expect(setup.states.queuedTokens[first.endpoint.slot]).toBe(first.reservation.uncachedTokens + second.reservation.uncachedTokens);
+    expect(setup.states.queuedTokens[first.endpoint.slot]).toBe(
+      first.reservation.uncachedTokens + second.reservation.uncachedTokens,
+    );
   });
 
   it('give way when the engine that holds the prefix is crowded', () => {

@@ -49,7 +49,8 @@ describe('EndpointStates', () => {
 
   it('lies in memory that worker threads can share', () => {
     const states = new EndpointStates(2);
-    for (const field of [states.flags, states.inFlight, states.usage]) expect(field.buffer).toBeInstanceOf(SharedArrayBuffer);
+    for (const field of [states.flags, states.inFlight, states.usage])
+      expect(field.buffer).toBeInstanceOf(SharedArrayBuffer);
   });
 
   it('clears a row for a new owner: healthy, warm, idle, never scraped', () => {
@@ -62,7 +63,17 @@ describe('EndpointStates', () => {
     states.reset(0);
     expect(states.isReady(0)).toBe(true);
     expect(states.warmth[0]).toBe(1);
-    for (const field of [states.inFlight, states.queuedTokens, states.ownWaiting, states.unseenWaiting, states.newWaiting, states.waiting, states.running, states.usage, states.scrapedAt]) {
+    for (const field of [
+      states.inFlight,
+      states.queuedTokens,
+      states.ownWaiting,
+      states.unseenWaiting,
+      states.newWaiting,
+      states.waiting,
+      states.running,
+      states.usage,
+      states.scrapedAt,
+    ]) {
       expect(field[0]).toBe(0);
     }
   });

@@ -28,7 +28,9 @@ function serving(name: string, models: string[], declared: boolean, over: Partia
 function matched({ policies, model = 'Qwen/Qwen3-8B', headers = {} }: Case): string | null {
   const lookup = new Map(Object.entries(headers));
   // Whatever order the policies come in, the same one wins.
-  const found = [policies, [...policies].reverse()].map((list) => new RoutingTable(1, list, new Map()).match(model, lookup)?.key ?? null);
+  const found = [policies, [...policies].reverse()].map(
+    (list) => new RoutingTable(1, list, new Map()).match(model, lookup)?.key ?? null,
+  );
   expect(found[0]).toBe(found[1]);
   return found[0];
 }
@@ -41,29 +43,62 @@ const cases: Case[] = [
   { sentence: 'a star matches whatever follows', policies: [named('a', ['Qwen/*'])], taken: 'ns/a' },
   { sentence: 'a star matches nothing more, too', policies: [named('a', ['Qwen/Qwen3-8B*'])], taken: 'ns/a' },
   { sentence: 'a bare star matches all', policies: [named('a', ['*'])], taken: 'ns/a' },
-  { sentence: 'exact beats prefix', policies: [named('a', ['Qwen/Qwen3-8*']), named('b', ['Qwen/Qwen3-8B'])], taken: 'ns/b' },
-  { sentence: 'exact beats a longer prefix that happens to match', policies: [named('b', ['m']), named('a', ['m*'])], model: 'm', taken: 'ns/b' },
-  { sentence: 'the longest prefix beats shorter ones', policies: [named('a', ['*']), named('b', ['Qwen/*']), named('c', ['Qwen/Qwen3*'])], taken: 'ns/c' },
-  { sentence: 'the longest prefix of one policy counts', policies: [named('a', ['Qwen/*', 'Qwen/Qwen3-*']), named('b', ['Qwen/Q*'])], taken: 'ns/a' },
-  { sentence: 'no models means those that the backends serve', policies: [serving('a', ['Qwen/Qwen3-8B'], true)], taken: 'ns/a' },
+  {
+    sentence: 'exact beats prefix',
+    policies: [named('a', ['Qwen/Qwen3-8*']), named('b', ['Qwen/Qwen3-8B'])],
+    taken: 'ns/b',
+  },
+  {
+    sentence: 'exact beats a longer prefix that happens to match',
+    policies: [named('b', ['m']), named('a', ['m*'])],
+    model: 'm',
+    taken: 'ns/b',
+  },
+  {
+    sentence: 'the longest prefix beats shorter ones',
+    policies: [named('a', ['*']), named('b', ['Qwen/*']), named('c', ['Qwen/Qwen3*'])],
+    taken: 'ns/c',
+  },
+  {
+    sentence: 'the longest prefix of one policy counts',
+    policies: [named('a', ['Qwen/*', 'Qwen/Qwen3-*']), named('b', ['Qwen/Q*'])],
+    taken: 'ns/a',
+  },
+  {
+    sentence: 'no models means those that the backends serve',
+    policies: [serving('a', ['Qwen/Qwen3-8B'], true)],
+    taken: 'ns/a',
+  },
   { sentence: 'no models does not mean all models', policies: [serving('a', ['other'], true)], taken: null },
   { sentence: 'no models and nothing known yet matches nothing', policies: [serving('a', [], false)], taken: null },
-  { sentence: 'a star beats no models', policies: [serving('a', ['Qwen/Qwen3-8B'], true), named('b', ['*'])], taken: 'ns/b' },
+  {
+    sentence: 'a star beats no models',
+    policies: [serving('a', ['Qwen/Qwen3-8B'], true), named('b', ['*'])],
+    taken: 'ns/b',
+  },
   {
     sentence: 'a policy with headers beats one without when they match',
-    policies: [named('a', ['Qwen/*']), policy({ name: 'b', match: { models: ['Qwen/*'], headers: [header('x-tier', 'gold')] } })],
+    policies: [
+      named('a', ['Qwen/*']),
+      policy({ name: 'b', match: { models: ['Qwen/*'], headers: [header('x-tier', 'gold')] } }),
+    ],
     headers: { 'x-tier': 'gold' },
     taken: 'ns/b',
   },
   {
     sentence: 'a policy whose headers do not match is passed over',
-    policies: [named('a', ['Qwen/*']), policy({ name: 'b', match: { models: ['Qwen/*'], headers: [header('x-tier', 'gold')] } })],
+    policies: [
+      named('a', ['Qwen/*']),
+      policy({ name: 'b', match: { models: ['Qwen/*'], headers: [header('x-tier', 'gold')] } }),
+    ],
     headers: { 'x-tier': 'silver' },
     taken: 'ns/a',
   },
   {
     sentence: 'all headers of a policy must match',
-    policies: [policy({ name: 'b', match: { models: ['*'], headers: [header('x-tier', 'gold'), header('x-team', 'a')] } })],
+    policies: [
+      policy({ name: 'b', match: { models: ['*'], headers: [header('x-tier', 'gold'), header('x-team', 'a')] } }),
+    ],
     headers: { 'x-tier': 'gold' },
     taken: null,
   },
@@ -78,15 +113,29 @@ const cases: Case[] = [
   },
   {
     sentence: 'a better model match beats more headers',
-    policies: [named('a', ['Qwen/Qwen3-8B']), policy({ name: 'b', match: { models: ['Qwen/*'], headers: [header('x-tier', 'gold')] } })],
+    policies: [
+      named('a', ['Qwen/Qwen3-8B']),
+      policy({ name: 'b', match: { models: ['Qwen/*'], headers: [header('x-tier', 'gold')] } }),
+    ],
     headers: { 'x-tier': 'gold' },
     taken: 'ns/a',
   },
-  { sentence: 'among equals the older wins', policies: [named('a', ['*'], { created: 20 }), named('b', ['*'], { created: 10 })], taken: 'ns/b' },
-  { sentence: 'among equals of one age the name decides', policies: [named('b', ['*']), named('a', ['*'])], taken: 'ns/a' },
+  {
+    sentence: 'among equals the older wins',
+    policies: [named('a', ['*'], { created: 20 }), named('b', ['*'], { created: 10 })],
+    taken: 'ns/b',
+  },
+  {
+    sentence: 'among equals of one age the name decides',
+    policies: [named('b', ['*']), named('a', ['*'])],
+    taken: 'ns/a',
+  },
   {
     sentence: 'the namespace with the oldest claim owns the model, even against an exact name',
-    policies: [named('young', ['Qwen/Qwen3-8B'], { namespace: 'a', created: 20 }), named('old', ['Qwen/*'], { namespace: 'b', created: 10 })],
+    policies: [
+      named('young', ['Qwen/Qwen3-8B'], { namespace: 'a', created: 20 }),
+      named('old', ['Qwen/*'], { namespace: 'b', created: 10 }),
+    ],
     taken: 'b/old',
   },
   {
@@ -116,7 +165,10 @@ const cases: Case[] = [
   },
   {
     sentence: 'a learned name never beats one that a policy spells out',
-    policies: [serving('learned', ['Qwen/Qwen3-8B'], false, { namespace: 'a', created: 10 }), named('spelt', ['Qwen/Qwen3-8B'], { namespace: 'b', created: 20 })],
+    policies: [
+      serving('learned', ['Qwen/Qwen3-8B'], false, { namespace: 'a', created: 10 }),
+      named('spelt', ['Qwen/Qwen3-8B'], { namespace: 'b', created: 20 }),
+    ],
     taken: 'b/spelt',
   },
   {
@@ -165,7 +217,11 @@ describe('RoutingTable.models', () => {
 
   it('lists exact names, and what the backends serve under a prefix or without names, sorted and once', () => {
     const served = { group: group({ models: ['Qwen/b', 'Qwen/a', 'llama'] }), weight: 1, rewriteModel: null };
-    expect(models(policy({ match: { ...none, models: ['zebra', 'Qwen/*'] }, backends: [served] }))).toEqual(['Qwen/a', 'Qwen/b', 'zebra']);
+    expect(models(policy({ match: { ...none, models: ['zebra', 'Qwen/*'] }, backends: [served] }))).toEqual([
+      'Qwen/a',
+      'Qwen/b',
+      'zebra',
+    ]);
     expect(models(policy({ backends: [served, served] }))).toEqual(['Qwen/a', 'Qwen/b', 'llama']);
   });
 

@@ -182,7 +182,10 @@ describe('the batch', () => {
 /** A prompt over few different tokens, so that prefixes are often shared by chance. */
 const promptArbitrary = fc.array(fc.constantFrom(1, 2), { minLength: 1, maxLength: 40 });
 const actionArbitrary = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('submit' as const), prompt: promptArbitrary, output: fc.nat(20) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('submit' as const), prompt: promptArbitrary, output: fc.nat(20) }),
+  },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('step' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('abort' as const), which: fc.nat(20) }) },
 );

@@ -39,7 +39,7 @@ test('text cannot spell a special token', () => {
   const [special] = writer.finish();
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (value) => {
-      expect(Array.from(tokenize(value))).not.toContain(special);
+      expect(tokenize(value).includes(special)).toBe(false);
     }),
   );
 });

@@ -11,7 +11,11 @@ export const byLabel = defineFilter({
   parameters: Type.Object(
     {
       label: Type.String({ minLength: 1, maxLength: 317, description: 'Name of the label.' }),
-      values: Type.Array(Type.String({ maxLength: 63 }), { minItems: 1, maxItems: 64, description: 'Accepted values.' }),
+      values: Type.Array(Type.String({ maxLength: 63 }), {
+        minItems: 1,
+        maxItems: 64,
+        description: 'Accepted values.',
+      }),
     },
     { additionalProperties: false },
   ),

@@ -8,7 +8,9 @@ const make = (): Picker => roundRobin.create({}, { states: readyStates(1), rando
 
 /** The slot picked among candidates of these slots. */
 function pick(picker: Picker, slots: number[]): number {
-  return slots[picker.pick(request(), candidatesOf(slots.map((slot) => endpoint(slot))), new Float64Array(slots.length))];
+  return slots[
+    picker.pick(request(), candidatesOf(slots.map((slot) => endpoint(slot))), new Float64Array(slots.length))
+  ];
 }
 
 describe('picker-round-robin', () => {
@@ -19,12 +21,27 @@ describe('picker-round-robin', () => {
 
   it('goes by slot, not by place', () => {
     const picker = make();
-    expect([[5, 1, 9], [9, 5, 1], [1, 9, 5], [5, 1, 9]].map((slots) => pick(picker, slots))).toEqual([1, 5, 9, 1]);
+    expect(
+      [
+        [5, 1, 9],
+        [9, 5, 1],
+        [1, 9, 5],
+        [5, 1, 9],
+      ].map((slots) => pick(picker, slots)),
+    ).toEqual([1, 5, 9, 1]);
   });
 
   it('goes on where it was when a candidate leaves or comes', () => {
     const picker = make();
-    expect([[0, 1, 2], [0, 1, 2], [0, 2], [0, 1, 2, 3], [0, 1, 2, 3]].map((slots) => pick(picker, slots))).toEqual([0, 1, 2, 3, 0]);
+    expect(
+      [
+        [0, 1, 2],
+        [0, 1, 2],
+        [0, 2],
+        [0, 1, 2, 3],
+        [0, 1, 2, 3],
+      ].map((slots) => pick(picker, slots)),
+    ).toEqual([0, 1, 2, 3, 0]);
   });
 
   it('keeps the round of two profiles apart', () => {

@@ -7,7 +7,11 @@ import { kvAwarePreset } from './kv-aware.ts';
 
 it.each([
   ['by default weighs all alike', {}, [0.5 + 0.25 + 1, 1 + 0 + 0.5]],
-  ['hands each weight to its part of the formula', { hitWeight: 10, usageWeight: 100, waitingWeight: 1000 }, [5 + 25 + 1000, 10 + 0 + 500]],
+  [
+    'hands each weight to its part of the formula',
+    { hitWeight: 10, usageWeight: 100, waitingWeight: 1000 },
+    [5 + 25 + 1000, 10 + 0 + 500],
+  ],
 ])('KVAware %s', (_sentence, given, expected) => {
   const parameters: unknown = Value.Default(kvAwarePreset.parameters, { ...given });
   if (!Value.Check(kvAwarePreset.parameters, parameters)) throw new Error('the parameters are right');

@@ -19,7 +19,9 @@ export const aggregateKvCacheAware = defineScorer({
     {
       kvCacheHitNotRateWeight: weight('Weight of the share of the prompt that is not cached there.'),
       xpuCacheUsageWeight: weight("Weight of the engine's KV-cache usage, 0..1."),
-      waitingRequestWeight: weight('Weight of its waiting requests relative to the most that wait anywhere in the pool.'),
+      waitingRequestWeight: weight(
+        'Weight of its waiting requests relative to the most that wait anywhere in the pool.',
+      ),
     },
     { additionalProperties: false },
   ),

@@ -19,7 +19,11 @@ describe('scorer-auto', () => {
     ['a part that is cached is taken off', cost({}, 1000, 600), 1600],
     ['more cached than asked is no gain', cost({}, 1000, 1500), 0],
     ['the queue costs its tokens', cost({ queued: 700 }, 1000, 1000), 700],
-    ['a request in flight costs 400 and half the prefill that stalls it', cost({ inFlight: 1 }, 1000, 0), 4000 + 500 + 400],
+    [
+      'a request in flight costs 400 and half the prefill that stalls it',
+      cost({ inFlight: 1 }, 1000, 0),
+      4000 + 500 + 400,
+    ],
     ['all of it together', cost({ inFlight: 4, queued: 50 }, 1000, 200), 50 + 800 * 6 + 1600],
   ])('%s', (_sentence, found, expected) => {
     expect(found).toBe(expected);

@@ -62,7 +62,11 @@ describe('scorer-session-affinity', () => {
   it.each([
     ['the header', request({ headers: new Map([['x-session-id', 'a']]), user: 'b' }), session('a')],
     ["the body's user where there is no header", request({ user: 'a' }), session('a')],
-    ["the body's user where the header is empty", request({ headers: new Map([['x-session-id', '']]), user: 'a' }), session('a')],
+    [
+      "the body's user where the header is empty",
+      request({ headers: new Map([['x-session-id', '']]), user: 'a' }),
+      session('a'),
+    ],
   ])('takes the session from %s', (_sentence, asked, same) => {
     expect(scores(asked, endpoints(5))).toEqual(scores(same, endpoints(5)));
   });

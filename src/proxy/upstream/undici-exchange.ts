@@ -92,12 +92,10 @@ export class UndiciExchange implements UpstreamExchange, Dispatcher.DispatchHand
 
   onResponseError(_controller: Controller | null, error: Error): void {
     if (this.over) return;
-    if (this.carrier?.resend(this) === true) {
-      this.sending = false;
-      this.controller = null;
-      return;
-    }
-    this.fail(this.refusal === null ? this.failureOf(error) : 'cut', error);
+    const failure = this.refusal === null ? this.failureOf(error) : 'cut';
+    if (failure !== 'reset' || this.carrier?.resend(this) !== true) return this.fail(failure, error);
+    this.sending = false;
+    this.controller = null;
   }
 
   fail(failure: UpstreamFailure, error: Error): void {
@@ -114,7 +112,7 @@ export class UndiciExchange implements UpstreamExchange, Dispatcher.DispatchHand
   private failureOf(error: Error): UpstreamFailure {
     if (error instanceof errors.ConnectTimeoutError) return 'connect_timeout';
     if (!this.sending) return 'connect';
-    if (isInvalid(error)) return 'invalid';
+    if (isInvalid(error, this.headSeen)) return 'invalid';
     return this.headSeen ? 'cut' : 'reset';
   }
 
@@ -128,8 +126,9 @@ export class UndiciExchange implements UpstreamExchange, Dispatcher.DispatchHand
   }
 }
 
-/** Undici's parser reports an early end of a chunked body as a fault of syntax. */
-function isInvalid(error: Error): boolean {
+/** Undici calls an early end of a chunked body a fault of syntax, and any fault beside a Content-Length a mismatch. */
+function isInvalid(error: Error, headSeen: boolean): boolean {
+  if (error instanceof errors.ResponseContentLengthMismatchError) return !headSeen;
   if (error instanceof errors.HTTPParserError) return error.code !== 'HPE_INVALID_EOF_STATE';
   return error instanceof errors.HeadersOverflowError || /^bad (response|upgrade)$/.test(error.message);
 }

@@ -1,0 +1,62 @@
+# Everything runs with the Node that package-lock.json pins; a fresh machine needs npm and make.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+INSTALLED := node_modules/.installed
+
+.PHONY: help demo test unit e2e e2e-vllm bench bench-proxy bench-decision bench-upstream bench-demo generate verify lint fmt clean
+
+help: ## Show this.
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+$(INSTALLED): package.json package-lock.json
+	npm ci --loglevel=error
+	@touch $@
+
+demo: $(INSTALLED) ## Eight simulated engines, the router, three policies side by side; then try it with curl.
+	@node scripts/demo.ts
+
+test: $(INSTALLED) verify lint ## Lint, generated files, unit tests with coverage, end-to-end tests.
+	vitest run --project unit --coverage
+	vitest run --project e2e
+
+unit: $(INSTALLED) ## Unit tests only.
+	vitest run --project unit
+
+e2e: $(INSTALLED) ## End-to-end tests with simulated engines and the OpenAI clients.
+	vitest run --project e2e
+
+e2e-vllm: $(INSTALLED) ## End-to-end test with a real vLLM on the CPU (installs 6 GB into .cache).
+	vitest run --config vitest.vllm.config.ts
+
+bench: bench-decision bench-upstream bench-proxy bench-demo ## All benchmarks; each has its own README.
+
+bench-decision: $(INSTALLED) ## ns and bytes per decision.
+	node --expose-gc bench/decision/run.ts
+
+bench-upstream: $(INSTALLED) ## CPU per request of the upstream clients.
+	node bench/upstream/run.ts
+
+bench-proxy: $(INSTALLED) ## CPU per request beside nginx and http-proxy.
+	node bench/proxy/run.ts
+
+bench-demo: $(INSTALLED) ## The demo's workloads over five seeds.
+	node bench/demo/run.ts
+
+generate: $(INSTALLED) ## CRDs and reference docs from src/api and src/policies.
+	node scripts/generate.ts
+
+verify: $(INSTALLED) ## Fail when a generated file is not what it should be.
+	node scripts/generate.ts --check
+
+lint: $(INSTALLED) ## Types, style, layers.
+	tsc -p .
+	eslint .
+	prettier --check --log-level warn .
+	depcruise --config .dependency-cruiser.cjs --output-type err src
+
+fmt: $(INSTALLED) ## Format the code.
+	prettier --write --log-level warn .
+
+clean: ## Remove what was installed and built.
+	rm -rf node_modules coverage dist .cache
