@@ -187,8 +187,11 @@ function longPrompts(name: string, count: number, held: boolean): Row {
   }
   const call = (i: number): void => {
     begin(prompt, pool[i % pool.length]);
-    // Nobody holds it: a model name of its own makes every key new.
-    if (!held) (prompt.begin(`m${i % 997}`), prompt.wrote(pool[0].length));
+    if (!held) {
+      // The same bytes under another model's name: no key has been seen before, or not for a thousand requests.
+      prompt.begin(`m${i % 997}`);
+      prompt.wrote(pool[0].length);
+    }
     decideAndRelease(bench, request);
   };
   for (let i = 0; i < 2000; i++) call(i);

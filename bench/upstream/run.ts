@@ -145,7 +145,8 @@ const contenders: [string, Send][] = [
 ].filter(([name]) => process.argv.length < 3 || process.argv.includes(name as string)) as [string, Send][];
 
 const rows: Row[] = [];
-for (let round = 0; round < rounds; round++) for (const [name, send] of contenders) rows.push(await measure(name, send));
+for (let round = 0; round < rounds; round++)
+  for (const [name, send] of contenders) rows.push(await measure(name, send));
 
 console.log('CPU microseconds of the client process; medians of', rounds, 'rounds');
 console.table(

@@ -27,15 +27,22 @@ export async function drainOnSignal(plan: DrainPlan): Promise<void> {
   log.info('draining', { signal, inFlight: frontDoor.inFlight });
   const impatient = nextSignal();
   if (signal === 'SIGTERM') await Promise.race([sleep(plan.delay), impatient]);
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  const end = performance.now() + plan.timeout;
+  let closed = false;
   let hurried = false;
+  server.close(() => (closed = true));
   void impatient.then(() => (hurried = true));
-  while (frontDoor.inFlight > 0 && performance.now() < end && !hurried) await sleep(interval);
-  if (frontDoor.inFlight > 0) log.warn('requests were cut', { inFlight: frontDoor.inFlight });
+  const end = performance.now() + plan.timeout;
+  // The server is closed when the last byte has left and every connection is gone; kept ones are closed as they idle.
+  while (!closed && performance.now() < end && !hurried) {
+    server.closeIdleConnections();
+    await sleep(interval);
+  }
+  if (frontDoor.inFlight > 0) {
+    log.warn('requests were cut', { inFlight: frontDoor.inFlight });
+    frontDoor.cutAll();
+    await sleep(interval);
+  }
   server.closeAllConnections();
-  await closed;
   log.info('stopped');
 }
 

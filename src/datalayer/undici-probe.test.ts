@@ -185,6 +185,20 @@ describe('UndiciProbe', () => {
     expect(fault(await ask(1, { access }))).toBe('failed');
   });
 
+  it.each([
+    { says: 'a key that no header can carry', tls: null, authorization: 'Bearer a\nb' },
+    { says: 'a certificate that is none', tls: { ca: 'no PEM' }, authorization: null },
+    {
+      says: 'a certificate that is broken',
+      tls: { ca: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n' },
+      authorization: null,
+    },
+  ])('takes $says for a fault', async ({ tls, authorization }) => {
+    const port = await http((_request, response) => response.end());
+    const origin = `${tls === null ? 'http' : 'https'}://127.0.0.1:${port}`;
+    expect(fault(await ask(port, { access: { origin, tls, authorization } }))).toBe('failed');
+  });
+
   it('says so when it is closed', async () => {
     probe.close();
     expect(fault(await ask(1))).toBe('failed');

@@ -7,6 +7,7 @@ import type { TlsSettings } from './targets.ts';
 const connectionsPerEndpoint = 3;
 /** Milliseconds; only frees the socket of an address that swallows packets, the probe's own time-out ends sooner. */
 const connectTimeout = 5_000;
+
 /** Probes over kept-alive HTTP/1.1 connections. */
 export class UndiciProbe implements HttpProbe {
   private readonly clock: Clock;

@@ -17,7 +17,7 @@ interface Manager {
   /** Requests that have reached the server. */
   readonly seen: { method: string; url: string; body: unknown }[];
   /** Resolves when the server has been asked so often. */
-  asked(times: number): Promise<void>;
+  readonly asked: (times: number) => Promise<void>;
 }
 
 const closing: (() => Promise<unknown>)[] = [];

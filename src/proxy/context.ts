@@ -1,3 +1,4 @@
+import type { Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
 import type { EndpointFeedback } from '../router/feedback.ts';
 import type { RoutingPolicy } from '../router/policy.ts';
@@ -19,6 +20,7 @@ export interface ExchangeContext {
   readonly telemetry: Telemetry;
   readonly deadlines: Deadlines;
   readonly clock: Clock;
+  readonly log: Log;
   readonly scratch: ScratchRequest;
   budgetOf(policy: RoutingPolicy): RetryBudget;
   /** Whether the router is going away and connections should be. */

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { errorText } from '../observability/log.ts';
 import { firstAttempt, type Attempts, type Decision } from '../router/decision.ts';
 import type { Endpoint } from '../router/endpoint.ts';
 import { RoutingError, type RoutingErrorCode } from '../router/errors.ts';
@@ -70,7 +71,27 @@ export class Exchange implements UpstreamHandler, Timed {
     this.telemetry.started();
     this.context.budgetOf(this.inbound.policy).request(this.inbound.startedAt);
     this.context.deadlines.add(this);
-    this.try(firstAttempt);
+    try {
+      this.try(firstAttempt);
+    } catch (error) {
+      // A plugin that throws costs this request its answer, not the router its books.
+      this.context.log.error('a decision failed', { policy: this.inbound.policy.key, error: errorText(error) });
+      this.fail('internal_error', 'the router has failed on this request', error);
+    }
+  }
+
+  /** Bytes of the request's body, held until the exchange ends. */
+  get bodyBytes(): number {
+    return this.inbound.payload.bytes.length;
+  }
+
+  /** The router stops before the answer is complete. */
+  cut(): void {
+    if (this.done) return;
+    this.upstream?.abort();
+    const message = 'the router is stopping; send the request again';
+    if (this.answer?.begun === true) this.breakOff('upstream_reset', message);
+    else this.fail('overloaded', message);
   }
 
   /** The client has left: the engine's work is cancelled. */
@@ -134,11 +155,13 @@ export class Exchange implements UpstreamHandler, Timed {
     }
     if (error.failure === 'connect' || error.failure === 'connect_timeout') {
       if (this.retry('ConnectFailure', 'connect_failure')) return;
+      this.report('connect_failure');
       this.fail('upstream_unreachable', 'no engine could be reached', error);
       return;
     }
     this.resets += 1;
     if (this.retry('Reset', 'reset')) return;
+    this.report('reset');
     this.fail('upstream_unreachable', 'the engine closed the connection without an answer', error);
   }
 
@@ -159,8 +182,8 @@ export class Exchange implements UpstreamHandler, Timed {
       );
       return;
     }
-    if (this.deadline === this.hardDeadline) this.report('timeout');
-    else if (this.retry('Timeout', 'timeout')) return;
+    if (this.deadline < this.hardDeadline && this.retry('Timeout', 'timeout')) return;
+    this.report('timeout');
     this.fail('upstream_timeout', 'the engine did not answer within the time that the policy allows');
   }
 
@@ -211,10 +234,10 @@ export class Exchange implements UpstreamHandler, Timed {
   /** Moves to another endpoint if the policy allows it; false when this failure is the client's to see. */
   private retry(cause: RetryCause, outcome: Outcome): boolean {
     const { decision } = this;
-    this.report(outcome);
     if (decision === null) return false;
     const tried = [...(this.tried ?? []), decision.endpoint];
     if (!this.mayRetry(cause, tried)) return false;
+    this.report(outcome);
     this.upstream?.abort();
     decision.reservation.release();
     this.tried = tried;
@@ -268,7 +291,7 @@ export class Exchange implements UpstreamHandler, Timed {
       status,
       broken,
       duration: context.clock.now() - startedAt,
-      timeToFirstToken: this.firstByteAt < 0 ? -1 : this.firstByteAt - startedAt,
+      timeToFirstToken: this.timeToFirstToken(),
       decisionMicroseconds: this.decisionMicroseconds,
       estimatedTokens: decision === null ? 0 : decision.promptTokens,
       estimatedCached: decision === null ? 0 : decision.cachedTokens,
@@ -277,6 +300,12 @@ export class Exchange implements UpstreamHandler, Timed {
       cachedTokens,
     });
     context.ended(this);
+  }
+
+  /** Only a stream's first byte is its first token; milliseconds, or -1. */
+  private timeToFirstToken(): number {
+    if (this.firstByteAt < 0 || this.answer?.isStream !== true) return -1;
+    return this.firstByteAt - this.inbound.startedAt;
   }
 
   private firstByte(): void {

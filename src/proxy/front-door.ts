@@ -42,19 +42,20 @@ export class FrontDoor {
   draining = false;
   private readonly dependencies: FrontDoorDependencies;
   private readonly context: ExchangeContext;
-  private readonly active = new Map<Timed, number>();
+  private readonly active = new Map<Timed, Exchange>();
   private readonly budgets = new Map<string, RetryBudget>();
 
   constructor(dependencies: FrontDoorDependencies) {
     this.dependencies = dependencies;
     this.bodies = new BodyBudget(dependencies.limits);
-    const { router, upstream, feedback, telemetry, clock } = dependencies;
+    const { router, upstream, feedback, telemetry, clock, log } = dependencies;
     this.context = {
       router,
       upstream,
       feedback,
       telemetry,
       clock,
+      log,
       targets: new Targets(),
       deadlines: new Deadlines(clock),
       scratch: new ScratchRequest(),
@@ -67,6 +68,11 @@ export class FrontDoor {
   /** Requests under way. */
   get inFlight(): number {
     return this.active.size;
+  }
+
+  /** The router stops now: every request under way gets a last word. */
+  cutAll(): void {
+    for (const exchange of [...this.active.values()]) exchange.cut();
   }
 
   /** A new table is in force: connections to endpoints that are gone are closed, budgets of gone policies dropped. */
@@ -160,14 +166,14 @@ export class FrontDoor {
 
   private launch(response: ServerResponse, inbound: Inbound): void {
     const exchange = new Exchange(this.context, inbound);
-    this.active.set(exchange, inbound.payload.bytes.length);
+    this.active.set(exchange, exchange);
     response.on('close', () => exchange.clientClosed());
     response.on('drain', () => exchange.clientDrained());
     exchange.start();
   }
 
   private ended(exchange: Timed): void {
-    this.bodies.release(this.active.get(exchange) ?? 0);
+    this.bodies.release(this.active.get(exchange)?.bodyBytes ?? 0);
     this.active.delete(exchange);
   }
 

@@ -218,6 +218,11 @@ export function describeClient({ name, isUndici, make }: Implementation): void {
       expect(engine.connections).toBe(4);
     });
 
+    it('finds an engine by its name', async () => {
+      const engine = await engineThat((socket) => socket.write(hello));
+      expect((await fetched({ host: 'localhost', port: engine.target.port })).body).toBe('hello');
+    });
+
     it('calls nobody before dispatch has returned', async () => {
       client.close();
       const { answer } = send({ host: '127.0.0.1', port: 9 });
@@ -397,6 +402,14 @@ export function describeClient({ name, isUndici, make }: Implementation): void {
       const answer = await fetched(engine.target);
       expect(answer.error?.failure).toBe('connect');
       expect(answer.error?.message).toContain(`127.0.0.1:${engine.target.port}`);
+    });
+
+    it('says what failed for each address of a name', async () => {
+      const engine = await startEngine(() => undefined);
+      await engine.close();
+      const answer = await fetched({ host: 'localhost', port: engine.target.port });
+      expect(answer.error?.failure).toBe('connect');
+      expect(answer.error?.message).toContain(isUndici ? 'localhost' : 'ECONNREFUSED');
     });
 
     it('says connect when there is no such port', async () => {

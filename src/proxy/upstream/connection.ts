@@ -174,8 +174,12 @@ export class Connection implements Carrier, ResponseSink {
     if (exchange === null) return;
     // A first sending may have reached the engine, so that it is no longer true that nothing was accepted.
     const told = exchange.resent && !this.ready ? 'reset' : failure;
-    const why = cause === null ? '' : `: ${cause.message}`;
-    const message = `${this.owner.address}: ${what}${why}`;
+    const message = `${this.owner.address}: ${what}${cause === null ? '' : `: ${reasonOf(cause)}`}`;
     exchange.fail(new UpstreamError(told, message, cause ?? undefined, this.reused || exchange.resent));
   }
+}
+
+/** A name with several addresses fails with one error for each, and no message of its own. */
+function reasonOf(cause: Error): string {
+  return cause instanceof AggregateError ? cause.errors.map(String).join('; ') : cause.message;
 }

@@ -30,6 +30,11 @@ export class ManualClock implements Clock {
     }
   }
 
+  /** Time passes and no timer fires, as while the event loop is blocked. */
+  jump(milliseconds: number): void {
+    this.time += milliseconds;
+  }
+
   get pending(): number {
     return this.timers.size;
   }
@@ -137,7 +142,7 @@ export class Engine {
     });
   }
 
-  /** Resolves when so many connections have been closed. */
+  /** Resolves when the first so many connections have been closed. */
   async closed(count: number): Promise<void> {
     for (const socket of this.sockets.slice(0, count)) if (!socket.closed) await once(socket, 'close');
   }
