@@ -60,4 +60,5 @@ function exitCodeOf(error: unknown): number {
   throw error;
 }
 
-process.exitCode = await main(process.argv.slice(2)).catch(exitCodeOf);
+// What a failed start has opened must not keep the process alive.
+process.exit(await main(process.argv.slice(2)).catch(exitCodeOf));

@@ -114,6 +114,11 @@ function paced(send: Send, seconds: number): Promise<void> {
   });
 }
 
+interface Contender {
+  readonly name: string;
+  readonly send: Send;
+}
+
 interface Row {
   readonly client: string;
   readonly saturated: number;
@@ -136,21 +141,23 @@ async function measure(client: string, send: Send): Promise<Row> {
 const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1];
 
 const engine = fork(new URL('./engine.ts', import.meta.url), { stdio: 'inherit' });
-const [port] = (await once(engine, 'message')) as [number];
+const [port]: number[] = await once(engine, 'message');
 const target = { host: '127.0.0.1', port };
-const contenders: [string, Send][] = [
-  ['socket-client', byClient(new SocketClient(clock), target)],
-  ['undici-client', byClient(new UndiciClient(clock), target)],
-  ['node:http Agent', byNode(port)],
-].filter(([name]) => process.argv.length < 3 || process.argv.includes(name as string)) as [string, Send][];
+const only = process.argv.slice(2);
+const all: readonly Contender[] = [
+  { name: 'socket-client', send: byClient(new SocketClient(clock), target) },
+  { name: 'undici-client', send: byClient(new UndiciClient(clock), target) },
+  { name: 'node:http Agent', send: byNode(port) },
+];
+const contenders = all.filter(({ name }) => only.length === 0 || only.includes(name));
 
 const rows: Row[] = [];
 for (let round = 0; round < rounds; round++)
-  for (const [name, send] of contenders) rows.push(await measure(name, send));
+  for (const { name, send } of contenders) rows.push(await measure(name, send));
 
 console.log('CPU microseconds of the client process; medians of', rounds, 'rounds');
 console.table(
-  contenders.map(([name]) => {
+  contenders.map(({ name }) => {
     const mine = rows.filter((row) => row.client === name);
     const figure = (pick: (row: Row) => number): number => Number(median(mine.map(pick)).toFixed(1));
     return {

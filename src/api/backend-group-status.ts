@@ -40,7 +40,7 @@ const member = closed(
     address: text('Where it listens.', 261),
     role: text('Its role in the topology.', 63),
     ready: Type.Boolean({ description: 'Whether it takes requests.' }),
-    reason: text('Why not.', 256),
+    reason: text('Why it takes none, in one word.', 256),
     staleSince: time('Since when its metrics are stale.'),
   },
   { description: 'An endpoint of the group.' },

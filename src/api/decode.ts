@@ -5,6 +5,7 @@ import type { BackendGroup } from './backend-group.ts';
 import { faultsOf } from './check.ts';
 import type { Fault } from './check.ts';
 import { withDefaults } from './defaults.ts';
+import { shown } from './expectation.ts';
 import { nearest } from './nearest.ts';
 import { apiVersion, group } from './resource.ts';
 import { routingPolicy } from './routing-policy.ts';
@@ -24,7 +25,7 @@ export function isOurs(document: unknown): boolean {
 
 /** Checks a document as the API server would and fills in the defaults; a status is passed over. */
 export function decodeResource(document: unknown): Decoded {
-  if (!isObject(document)) return refused('', 'is no object', `write a map with apiVersion, kind, metadata and spec`);
+  if (!isObject(document)) return refused('', 'is no object', 'write a map with apiVersion, kind, metadata and spec');
   const { status: _status, ...input } = document;
   if (input.apiVersion !== apiVersion) return wrong('apiVersion', input.apiVersion, [apiVersion]);
   if (input.kind === 'BackendGroup') return decodeAs(backendGroup, input);
@@ -49,7 +50,7 @@ function wrong(field: string, value: unknown, known: readonly string[]): Decoded
     return refused(field, 'is missing', `add \`${field}: ${known.join('` or `')}\``);
   const near = typeof value === 'string' ? nearest(value, known) : null;
   const cure = near === null ? `write one of ${known.join(', ')}` : `write \`${near}\``;
-  return refused(field, `is ${JSON.stringify(value)}`, cure);
+  return refused(field, `is ${shown(value)}`, cure);
 }
 
 function refused(path: string, message: string, cure: string): Decoded {

@@ -30,7 +30,9 @@ const schema = CORE_SCHEMA.withTags(mergeTag);
 const maxAliases = 100;
 
 /** Reads the documents of a YAML or JSON file; empty ones are passed over. A document at fault loses no other. */
-export function parseDocuments(text: string, file: string): ParsedFile {
+export function parseDocuments(content: string, file: string): ParsedFile {
+  // A byte order mark would shift every offset.
+  const text = content.replace(/^\ufeff/, '');
   const faults: FileFault[] = [];
   const documents: ParsedDocument[] = [];
   for (const events of documentEvents(text, file, faults)) {
@@ -67,7 +69,7 @@ function yamlFault(error: unknown, file: string, positions: Positions | null): F
   return {
     file,
     line: mark === undefined ? 1 : mark.line + 1,
-    path: mark === undefined ? '' : (positions?.pathAt(mark.position) ?? ''),
+    path: duplicate && mark !== undefined ? (positions?.pathAt(mark.position) ?? '') : '',
     message: duplicate ? 'stands there twice' : `is no YAML: ${reason}`,
     cure: duplicate ? 'remove one of the two' : 'correct the syntax at this line',
   };

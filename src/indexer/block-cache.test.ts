@@ -106,6 +106,13 @@ describe('BlockCache', () => {
     }
   });
 
+  it('does not look past the end of a prompt, where the keys of a longer one still lie', () => {
+    const cache = new BlockCache(16);
+    const keys = Uint32Array.from({ length: 20 }, (_, i) => i + 1);
+    cache.touchAll(keys, 10);
+    for (let guess = 0; guess <= 12; guess++) expect(cache.matchLength(keys, 4, guess)).toBe(4);
+  });
+
   it('tells keys apart that differ only in one half', () => {
     const cache = new BlockCache(4);
     cache.touchAll(Uint32Array.of(7, 1), 1);

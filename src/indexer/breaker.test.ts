@@ -44,7 +44,10 @@ describe('Breaker', () => {
 
   it('closes when the trial succeeds, and starts counting and pausing anew', () => {
     const { breaker, clock } = broken();
-    breaker.succeeded(opensAfter(breaker, clock, 5000));
+    breaker.failed(opensAfter(breaker, clock, 5000));
+    breaker.succeeded(opensAfter(breaker, clock, 10_000));
+    for (const ticket of tickets(breaker, 4)) breaker.failed(ticket);
+    breaker.succeeded(tickets(breaker, 1)[0]);
     for (const ticket of tickets(breaker, 5)) breaker.failed(ticket);
     opensAfter(breaker, clock, 5000);
   });

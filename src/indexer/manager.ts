@@ -42,7 +42,7 @@ export interface ManagerLookupOptions {
 export interface OpenManagerLookup {
   readonly lookup: ManagerLookup;
   /** Ends the connections, running lookups too. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 const nothing: HitRates = new Map();

@@ -48,6 +48,7 @@ export class Deadlines {
     const now = this.clock.now();
     this.coarseNow = now;
     for (const timed of this.active) if (timed.deadline <= now) timed.timeOut(now);
-    if (this.active.size > 0) this.cancel = this.clock.after(resolution, this.look);
+    // Something that came in while others were called may have set the timer already.
+    if (this.active.size > 0) this.cancel ??= this.clock.after(resolution, this.look);
   };
 }

@@ -71,13 +71,7 @@ export class Exchange implements UpstreamHandler, Timed {
     this.telemetry.started();
     this.context.budgetOf(this.inbound.policy).request(this.inbound.startedAt);
     this.context.deadlines.add(this);
-    try {
-      this.try(firstAttempt);
-    } catch (error) {
-      // A plugin that throws costs this request its answer, not the router its books.
-      this.context.log.error('a decision failed', { policy: this.inbound.policy.key, error: errorText(error) });
-      this.fail('internal_error', 'the router has failed on this request', error);
-    }
+    this.try(firstAttempt);
   }
 
   /** Bytes of the request's body, held until the exchange ends. */
@@ -187,8 +181,22 @@ export class Exchange implements UpstreamHandler, Timed {
     this.fail('upstream_timeout', 'the engine did not answer within the time that the policy allows');
   }
 
-  /** Decides, reserves and sends. */
   private try(attempts: Attempts): void {
+    try {
+      this.decide(attempts);
+    } catch (error) {
+      if (error instanceof RoutingError) {
+        this.fail(error.code, error.message, error);
+        return;
+      }
+      // A plugin that throws costs this request its answer, not the router its books.
+      this.context.log.error('a decision failed', { policy: this.inbound.policy.key, error: errorText(error) });
+      this.fail('internal_error', 'the router has failed on this request', error);
+    }
+  }
+
+  /** Decides, reserves and sends. */
+  private decide(attempts: Attempts): void {
     const { context, inbound } = this;
     const { scratch } = context;
     writePrompt(inbound.payload, scratch.prompt);

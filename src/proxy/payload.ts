@@ -81,7 +81,7 @@ function refuseRepeatedModel(bytes: Buffer): void {
 }
 
 /** A latin1 view of UTF-8 bytes as text. */
-function decode(view: string): string {
+export function decode(view: string): string {
   for (let i = 0; i < view.length; i++) {
     if (view.charCodeAt(i) > 0x7f) return Buffer.from(view, 'latin1').toString('utf8');
   }

@@ -1,14 +1,16 @@
+import { RoutingError } from '../router/errors.ts';
 import type { Prompt } from '../router/prompt.ts';
-import type { Payload } from './payload.ts';
+import { decode, type Payload } from './payload.ts';
 
 /**
  * Writes what an engine would compute of a request into `prompt`: tools, messages, prompt or input, in the order that
- * chat templates use. Not the engine's own template, but equal prefixes here mean equal prefixes there.
+ * chat templates use. Not the engine's own template, but equal prefixes here mean equal prefixes there. Throws
+ * RoutingError for what is nested too deeply to be written out.
  */
 export function writePrompt(payload: Payload, prompt: Prompt): void {
   const { body, utf8, model } = payload;
   const salt = body.cache_salt;
-  prompt.begin(model, typeof salt === 'string' ? salt : '');
+  prompt.begin(model, typeof salt !== 'string' ? '' : utf8 ? salt : decode(salt));
   const writer = new PromptWriter(prompt, utf8);
   if (body.tools !== undefined) writer.value(body.tools);
   if (typeof body.instructions === 'string') writer.text(body.instructions);
@@ -44,6 +46,8 @@ class PromptWriter {
       this.text('\n');
       this.content(message.content);
       if (message.tool_calls !== undefined) this.value(message.tool_calls);
+      // Items of /v1/responses such as the output of a function keep their text in fields of their own.
+      else if (message.content === undefined) this.value(message);
       this.text('\n');
     }
   }
@@ -67,7 +71,14 @@ class PromptWriter {
   }
 
   value(value: unknown): void {
-    this.text(JSON.stringify(value));
+    let text: string;
+    try {
+      text = JSON.stringify(value);
+    } catch (cause) {
+      // The parser takes any depth, the writer does not.
+      throw new RoutingError('invalid_value', 'the body is nested too deeply', { source: 'client', cause });
+    }
+    this.text(text);
   }
 
   private content(content: unknown): void {
@@ -84,7 +95,7 @@ class PromptWriter {
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isTokenIds(value: unknown): value is number[] {

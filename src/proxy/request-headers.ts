@@ -67,7 +67,7 @@ export class RequestHeaders implements HeaderLookup {
   /** Header lines for an engine; the engine's own key stands in for the client's Authorization. */
   linesFor(apiKey: string | undefined, forwardAuthorization: boolean): string {
     let lines = `${this.forwarded}x-request-id: ${this.requestId}\r\n`;
-    if (this.contentType === '') lines += 'content-type: application/json\r\n';
+    lines += `content-type: ${this.contentType === '' ? 'application/json' : this.contentType}\r\n`;
     if (apiKey !== undefined) lines += `authorization: Bearer ${apiKey}\r\n`;
     else if (forwardAuthorization && this.authorization !== '') lines += `authorization: ${this.authorization}\r\n`;
     return lines;
@@ -80,7 +80,6 @@ export class RequestHeaders implements HeaderLookup {
         break;
       case Fate.contentType:
         this.contentType = value;
-        this.forwarded += `content-type: ${value}\r\n`;
         break;
       case Fate.requestId:
         this.requestId = value;
@@ -99,13 +98,15 @@ export class RequestHeaders implements HeaderLookup {
 
 /** Header names that the Connection header makes hop by hop; null for the usual none. */
 function connectionNames(raw: readonly string[]): ReadonlySet<string> | null {
+  let named: Set<string> | null = null;
   for (let i = 0; i < raw.length; i += 2) {
     if (raw[i].length !== 10 || raw[i].toLowerCase() !== 'connection') continue;
     const value = raw[i + 1];
     if (value === 'keep-alive' || value === 'close') continue;
-    return new Set(value.split(',').map((name) => name.trim().toLowerCase()));
+    named ??= new Set();
+    for (const name of value.split(',')) named.add(name.trim().toLowerCase());
   }
-  return null;
+  return named;
 }
 
 /** Whether a content type is JSON; none at all counts as JSON. */

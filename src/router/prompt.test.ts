@@ -87,20 +87,27 @@ describe('Prompt', () => {
     expect(new Set(keys).size).toBe(1000);
   });
 
-  it.each([
-    ['another model', 'n', ''],
-    ['another salt', 'm', 's'],
-    ['a model that looks like model and salt', 'ms', ''],
-  ])('%s shares no key', (_sentence, model, salt) => {
+  it('gives every model and salt keys of its own, also where the two read alike in a row', () => {
     const text = 'a'.repeat(4 * blockBytes);
-    const known = new Set(keysOf(promptOf(text, 'm', '')));
-    for (const key of keysOf(promptOf(text, model, salt))) expect(known.has(key)).toBe(false);
+    const scopes = [
+      ['m', ''],
+      ['n', ''],
+      ['m', 's'],
+      ['ms', ''],
+      ['', 'ms'],
+      ['', ''],
+    ];
+    const keys = scopes.flatMap(([model, salt]) => keysOf(promptOf(text, model, salt)));
+    expect(new Set(keys).size).toBe(4 * scopes.length);
   });
 
   it('begins anew without a trace of the prompt before', () => {
     const prompt = promptOf('x'.repeat(50_000), 'other', 'salt');
     prompt.appendTokens([1, 2, 3]);
     prompt.blocks();
+    write(prompt, '');
+    expect(prompt.tokens).toBe(1);
+    expect(prompt.blocks()).toBe(0);
     write(prompt, 'y'.repeat(3 * blockBytes));
     expect(prompt.tokens).toBe(96);
     expect(keysOf(prompt)).toEqual(keysOf(promptOf('y'.repeat(3 * blockBytes))));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { backend, group, policy } from '../../test/fixtures/fleet.ts';
+import { backend, group, policy, profile, readyStates } from '../../test/fixtures/fleet.ts';
 import type { HeaderMatch, RoutingPolicy } from './policy.ts';
 import { RoutingTable, TableStore } from './table.ts';
 
@@ -61,7 +61,7 @@ const cases: Case[] = [
   },
   {
     sentence: 'the longest prefix of one policy counts',
-    policies: [named('a', ['Qwen/*', 'Qwen/Qwen3-*']), named('b', ['Qwen/Q*'])],
+    policies: [named('a', ['Qwen/Qwen3-*', 'Qwen/*']), named('b', ['Qwen/Q*'])],
     taken: 'ns/a',
   },
   {
@@ -213,7 +213,10 @@ describe('RoutingTable.match', () => {
 });
 
 describe('RoutingTable.models', () => {
-  const models = (...policies: RoutingPolicy[]): readonly string[] => new RoutingTable(1, policies, new Map()).models;
+  const random = profile({ picker: { type: 'picker-min-random' } }, readyStates(1));
+  const accepted = (given: RoutingPolicy): RoutingPolicy => ({ ...given, profile: random });
+  const models = (...policies: RoutingPolicy[]): readonly string[] =>
+    new RoutingTable(1, policies.map(accepted), new Map()).models;
 
   it('lists exact names, and what the backends serve under a prefix or without names, sorted and once', () => {
     const served = { group: group({ models: ['Qwen/b', 'Qwen/a', 'llama'] }), weight: 1, rewriteModel: null };
@@ -223,6 +226,11 @@ describe('RoutingTable.models', () => {
       'zebra',
     ]);
     expect(models(policy({ backends: [served, served] }))).toEqual(['Qwen/a', 'Qwen/b', 'llama']);
+  });
+
+  it('leaves out what only a policy without a valid version would take', () => {
+    const policies = [named('a', ['never-valid']), accepted(named('b', ['good']))];
+    expect(new RoutingTable(1, policies, new Map()).models).toEqual(['good']);
   });
 
   it('lists nothing for a prefix that no backend serves', () => {

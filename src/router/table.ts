@@ -13,7 +13,7 @@ export class RoutingTable {
   readonly generation: number;
   readonly policies: readonly RoutingPolicy[];
   readonly groups: ReadonlyMap<string, BackendGroup>;
-  /** Every model that some policy can route to, sorted. */
+  /** Every model that some accepted policy can route to, sorted. */
   readonly models: readonly string[];
   private readonly memo = new Map<string, readonly RoutingPolicy[]>();
 
@@ -21,7 +21,8 @@ export class RoutingTable {
     this.generation = generation;
     this.policies = policies;
     this.groups = groups;
-    this.models = [...new Set(policies.flatMap(routableModels))]
+    const accepted = policies.filter(({ profile }) => profile !== null);
+    this.models = [...new Set(accepted.flatMap(routableModels))]
       .filter((name) => this.covering(name).length > 0)
       .sort();
     Object.freeze(this.policies);

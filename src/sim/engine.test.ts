@@ -116,6 +116,15 @@ describe('the prefix cache', () => {
     expect(old.cachedTokens).toBe(12);
   });
 
+  test('never holds what was planned but not computed', () => {
+    const engine = new Engine(small);
+    engine.abort(submit(engine, tokens(32)), 0.001);
+    const again = submit(engine, tokens(32), 1, 0.001);
+    runDry(engine);
+    // The step under way at the abort computed one chunk.
+    expect(again.cachedTokens).toBe(8);
+  });
+
   test('is cleared only when nobody holds a block', () => {
     const engine = new Engine(small);
     submit(engine, tokens(16));

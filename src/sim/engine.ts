@@ -154,10 +154,7 @@ export class Engine {
     this.clearPending = false;
     this.planned.length = 0;
     this.plannedTokens.length = 0;
-    const preempted = this.totals.preempted;
-    const left = this.planRunning(this.model.chunkTokens);
-    // Who has just lost its blocks would take them straight back.
-    if (this.totals.preempted === preempted) this.admit(left);
+    this.admit(this.planRunning(this.model.chunkTokens));
     if (this.planned.length === 0) return;
     this.stepDue = now + this.plannedSeconds() * this.slowdown;
   }

@@ -80,14 +80,10 @@ export class FaultPlan {
     this.left = fault.count;
   }
 
-  get current(): Fault {
-    return this.left > 0 ? this.fault : noFault;
-  }
-
   /** The fault that strikes this request; counts it. */
   strike(): Fault {
-    const fault = this.current;
+    if (this.left <= 0) return noFault;
     this.left -= 1;
-    return fault;
+    return this.fault;
   }
 }

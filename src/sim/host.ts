@@ -102,16 +102,16 @@ export class SimHost implements ExchangeHost {
     for (const sequence of exchange.sequences) if (!sequence.ended) this.driver.abort(sequence);
   }
 
-  /** The fault for a new request; a slow spell ends with its last request. */
+  /** The fault for a new request; a slow spell ends when the first request beyond its count arrives. */
   strike(): Fault {
     const fault = this.faults.strike();
-    this.applySlowness();
+    this.applySlowness(fault);
     return fault;
   }
 
   setFault(fault: Fault): void {
     this.faults.set(fault);
-    this.applySlowness();
+    this.applySlowness(fault);
   }
 
   sleep(): void {
@@ -149,9 +149,8 @@ export class SimHost implements ExchangeHost {
     this.publisher?.close();
   }
 
-  private applySlowness(): void {
-    const { current } = this.faults;
-    this.engine.slowdown = current.type === 'slow' ? current.factor : 1;
+  private applySlowness(fault: Fault): void {
+    this.engine.slowdown = fault.type === 'slow' ? fault.factor : 1;
   }
 
   private readonly flush = (): void => {

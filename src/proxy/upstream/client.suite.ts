@@ -18,7 +18,7 @@ const megabyte = 1 << 20;
 export interface Implementation {
   readonly name: string;
   readonly isUndici: boolean;
-  make(clock: Clock): UpstreamClient;
+  readonly make: (clock: Clock) => UpstreamClient;
 }
 
 /** The contract of UpstreamClient, which every implementation keeps. */
@@ -147,6 +147,7 @@ export function describeClient({ name, isUndici, make }: Implementation): void {
     it.each([
       { method: 'POST', body: null, length: '0' },
       { method: 'POST', body: Buffer.alloc(0), length: '0' },
+      { method: 'GET', body: Buffer.from('{}'), length: '2' },
       { method: 'GET', body: null, length: undefined },
       { method: 'HEAD', body: null, length: undefined },
     ])('gives the length $length to a $method with the body $body', async ({ method, body, length }) => {
@@ -304,6 +305,18 @@ export function describeClient({ name, isUndici, make }: Implementation): void {
       expect(engine.requests).toHaveLength(1);
     });
 
+    it('knows a fresh connection from an earlier one that had carried answers', async () => {
+      const engine = await engineThat((socket, _request, count) => {
+        if (count === 1) socket.write(hello.replace('content', 'connection: close\r\ncontent'));
+        else socket.destroy();
+      });
+      await fetched(engine.target);
+      await engine.closed(1);
+      const answer = await fetched(engine.target);
+      expect(answer.error).toMatchObject({ failure: 'reset', reused: false });
+      expect(engine.requests).toHaveLength(2);
+    });
+
     it('does not send again what broke inside the head', async () => {
       const engine = await engineThat((socket, _request, count) => {
         if (count === 1) socket.write(hello);
@@ -380,6 +393,17 @@ export function describeClient({ name, isUndici, make }: Implementation): void {
       await engine.closed(1);
     });
 
+    it('ends exchanges whose endpoint is gone when it is closed', async () => {
+      const engine = await engineThat((socket) => socket.write(hello.slice(0, -2)));
+      const { answer } = send(engine.target);
+      await answer.headCame;
+      client.retain(new Set());
+      client.close();
+      await answer.over;
+      expect(answer.error?.failure).toBe('cut');
+      await engine.closed(1);
+    });
+
     it('ends the exchanges under way when it is closed', async () => {
       const engine = await engineThat((socket, _request, count) => {
         if (count === 2) socket.write(hello.slice(0, -2));
@@ -412,8 +436,8 @@ export function describeClient({ name, isUndici, make }: Implementation): void {
       expect(answer.error?.message).toContain(isUndici ? 'localhost' : 'ECONNREFUSED');
     });
 
-    it('says connect when there is no such port', async () => {
-      expect((await fetched({ host: '127.0.0.1', port: 0 })).error?.failure).toBe('connect');
+    it.each([0, 70_000])('says connect when there is no such port as %d', async (port) => {
+      expect((await fetched({ host: '127.0.0.1', port })).error?.failure).toBe('connect');
     });
 
     it('says connect_timeout when the connection takes too long', async () => {
@@ -538,6 +562,25 @@ export function describeClient({ name, isUndici, make }: Implementation): void {
       expect(engine.connections).toBe(1);
     });
 
+    it('does not resume the pause of the exchange that follows', async () => {
+      const engine = await engineThat((socket, _request, count) => {
+        socket.write(count === 1 ? hello : `${chunkedHead}5\r\nhello\r\n`);
+      });
+      const first = send(engine.target);
+      await first.answer.over;
+      const next = send(engine.target);
+      next.answer.onChunk = () => {
+        first.exchange.resume();
+        setImmediate(() => first.exchange.resume());
+        return false;
+      };
+      await next.answer.headCame;
+      engine.sockets[0].write('5\r\nworld\r\n');
+      await turns(20);
+      expect(next.answer.body).toBe('hello');
+      expect(engine.connections).toBe(1);
+    });
+
     it.each(['onStatus', 'onChunk'] as const)('ends an exchange whose reader throws in %s', async (hook) => {
       const engine = await engineThat((socket) => socket.write(hello));
       const bug = new Error('a bug of the reader');
@@ -597,7 +640,15 @@ export function describeClient({ name, isUndici, make }: Implementation): void {
     });
 
     it('uses a connection again whose last data caused a pause', async () => {
-      const engine = await engineThat((socket) => socket.write(hello));
+      const engine = await engineThat((socket, _request, count) => {
+        if (count === 1) return socket.write(hello);
+        return void (async () => {
+          for (const piece of hello) {
+            socket.write(piece);
+            await turns(1);
+          }
+        })();
+      });
       const { exchange, answer } = send(engine.target);
       answer.onChunk = () => {
         setImmediate(() => exchange.resume());

@@ -144,7 +144,9 @@ export class Engine {
 
   /** Resolves when the first so many connections have been closed. */
   async closed(count: number): Promise<void> {
-    for (const socket of this.sockets.slice(0, count)) if (!socket.closed) await once(socket, 'close');
+    // Not events.once, which rejects when the connection is reset.
+    const open = this.sockets.slice(0, count).filter((socket) => !socket.closed);
+    await Promise.all(open.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
   }
 
   /** Accepts no more connections; those that stand stay. */
@@ -155,7 +157,7 @@ export class Engine {
   /** Resolves when the client holds no connection any more: one that leaks hangs the test. */
   async close(): Promise<void> {
     if (this.server.listening) this.server.close();
-    await Promise.all(this.sockets.map((socket) => (socket.closed ? null : once(socket, 'close'))));
+    await this.closed(this.sockets.length);
   }
 }
 

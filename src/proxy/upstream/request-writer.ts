@@ -4,7 +4,7 @@ import type { UpstreamRequest } from './client.ts';
 /** What would end the request line early. */
 const unsafePath = /[^\x21-\x7e]/;
 /** Cut down to a byte, such a character could become CR or LF (U+010A). Free where the string is stored as bytes. */
-const wideCharacter = /[^\x00-\xff]/;
+const wideCharacter = /[\u0100-\uffff]/;
 
 /** The last guard against request splitting; the caller has checked names and values of the headers. */
 export function checkRequest(request: UpstreamRequest): void {

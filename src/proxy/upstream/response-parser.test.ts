@@ -12,6 +12,7 @@ interface Parsed {
   /** Bytes behind the end, over all reads. */
   readonly surplus: boolean;
   readonly endsWithConnection: boolean;
+  readonly keepAlive: boolean;
 }
 
 function parse(pieces: readonly Buffer[], headOnly = false): Parsed {
@@ -43,9 +44,10 @@ function parse(pieces: readonly Buffer[], headOnly = false): Parsed {
       surplus = true;
     }
   }
+  const keepAlive = status > 0 && parser.head.keepAlive;
   const endsWithConnection = progress === 'more' && parser.endsWithConnection();
   expect(parser.fault !== '').toBe(progress === 'invalid');
-  return { status, headers, body, progress, surplus, endsWithConnection };
+  return { status, headers, body, progress, surplus, endsWithConnection, keepAlive };
 }
 
 function parseText(bytes: string, method?: string): Parsed {
@@ -73,7 +75,7 @@ describe('ResponseParser', () => {
     if (headers !== undefined) expect(lines(parsed.headers)).toEqual(headers);
     expect(parsed.progress).toBe(closes === true ? 'more' : 'done');
     expect(parsed.endsWithConnection).toBe(closes === true);
-    if (reusable) expect(parsed.surplus).toBe(false);
+    expect(parsed.keepAlive && !parsed.surplus).toBe(reusable);
   });
 
   it.each(invalidAnswers)('refuses $name', ({ bytes }) => {

@@ -23,7 +23,6 @@ const State = {
   trailers: 9,
   done: 10,
 } as const;
-type State = (typeof State)[keyof typeof State];
 
 const CR = 13;
 const LF = 10;
@@ -59,7 +58,7 @@ export class ResponseParser {
   /** Whether bytes came after its end, in the same read. */
   surplus = false;
   private readonly sink: ResponseSink;
-  private state: State = State.done;
+  private state: number = State.done;
   private withoutBody = false;
   /** Body or chunk bytes still to come. */
   private remaining = 0;
@@ -286,7 +285,7 @@ export class ResponseParser {
     return this.headBytes > maxHeadBytes ? this.fail(`the head is over ${maxHeadBytes} bytes`) : at;
   }
 
-  private expect(valid: boolean, next: State, at: number): number {
+  private expect(valid: boolean, next: number, at: number): number {
     if (!valid) return this.fail('a chunk is not framed as size CRLF data CRLF');
     this.state = next;
     return at + 1;

@@ -8,6 +8,8 @@ import { UndiciPool } from './undici-pool.ts';
 export class UndiciClient implements UpstreamClient {
   private readonly clock: Clock;
   private readonly pools = new Map<UpstreamTarget, UndiciPool>();
+  /** Pools without new requests whose last exchanges are still under way. */
+  private readonly retired = new Set<UndiciPool>();
   private closed = false;
 
   constructor(clock: Clock) {
@@ -27,19 +29,25 @@ export class UndiciClient implements UpstreamClient {
     for (const [target, pool] of this.pools) {
       if (targets.has(target)) continue;
       this.pools.delete(target);
-      pool.retire();
+      this.retired.add(pool);
+      void pool.retire().finally(() => this.retired.delete(pool));
     }
   }
 
   close(): void {
     this.closed = true;
-    for (const pool of this.pools.values()) pool.close();
+    for (const pool of [...this.pools.values(), ...this.retired]) pool.close();
     this.pools.clear();
   }
 
   private send(target: UpstreamTarget, exchange: UndiciExchange): void {
-    if (this.closed) exchange.fail('connect', new Error('the client was closed: no request is sent any more'));
-    else if (!exchange.over) this.poolOf(target).send(exchange);
+    if (this.closed) return exchange.fail('connect', new Error('the client was closed: no request is sent any more'));
+    if (exchange.over) return;
+    try {
+      this.poolOf(target).send(exchange);
+    } catch (cause) {
+      exchange.fail('connect', cause instanceof Error ? cause : new Error(String(cause)));
+    }
   }
 
   private poolOf(target: UpstreamTarget): UndiciPool {

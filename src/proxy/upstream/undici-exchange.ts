@@ -104,9 +104,13 @@ export class UndiciExchange implements UpstreamExchange, Dispatcher.DispatchHand
     this.cancelTimeout?.();
     // A first sending may have reached the engine, so that it is no longer true that nothing was accepted.
     const told = this.resent && !this.sending ? 'reset' : failure;
-    const reused = this.resent || (this.sending && this.connection !== null && this.connection.served > 0);
     const address = this.carrier?.address ?? 'no engine';
-    this.handler.onError(new UpstreamError(told, `${address}: ${error.message}`, this.refusal?.cause ?? error, reused));
+    const cause = this.refusal === null ? error : this.refusal.cause;
+    this.handler.onError(new UpstreamError(told, `${address}: ${error.message}`, cause, this.onReused()));
+  }
+
+  private onReused(): boolean {
+    return this.resent || (this.sending && this.connection !== null && this.connection.served > 0);
   }
 
   private failureOf(error: Error): UpstreamFailure {

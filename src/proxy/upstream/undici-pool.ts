@@ -58,9 +58,9 @@ export class UndiciPool implements UndiciCarrier {
     return true;
   }
 
-  /** Closes idle connections now and busy ones as they end. */
-  retire(): void {
-    void this.pool.close();
+  /** Closes idle connections now and busy ones as they end; resolves after the last. */
+  async retire(): Promise<void> {
+    await this.pool.close();
   }
 
   close(): void {

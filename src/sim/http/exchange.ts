@@ -66,7 +66,7 @@ export class Exchange implements SequenceListener {
   }
 
   /** Breaks the connection as a crash would. */
-  reset(): void {
+  private reset(): void {
     this.response.socket?.resetAndDestroy();
   }
 
@@ -78,9 +78,17 @@ export class Exchange implements SequenceListener {
     const cut = this.total >= this.cutAfter;
     if (done && !cut) events += format.close();
     // Words and ids are ASCII, and latin1 is the encoding that costs nothing.
-    if (events !== '') this.blocked = !this.response.write(events, 'latin1');
-    if (cut) this.reset();
-    else if (done) this.finish();
+    if (cut) this.cut(events);
+    else if (events !== '') this.blocked = !this.response.write(events, 'latin1');
+    if (done && !cut) this.finish();
+  }
+
+  /** The last events go out whole before the connection breaks. */
+  private cut(events: string): void {
+    this.ended = true;
+    this.response.write(events, 'latin1', () => {
+      this.reset();
+    });
   }
 
   private newEvents(choice: number, sequence: Sequence, format: AnswerFormat): string {

@@ -5,7 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cd "$1"
 version=0.32.0
-stamp="$version $(cksum "$here/mkmodel.py")"
+stamp="$version $(cksum <"$here/mkmodel.py")"
 [ "$(cat installed 2>/dev/null)" = "$stamp" ] && exit 0
 
 rm -rf uv venv model

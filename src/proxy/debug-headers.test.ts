@@ -1,0 +1,40 @@
+import { describe, expect, it } from 'vitest';
+import { backend, endpoint, policy, readyStates } from '../../test/fixtures/fleet.ts';
+import type { Decision } from '../router/decision.ts';
+import type { ScoreBreakdown } from '../router/profile.ts';
+import { Reservation } from '../router/reservation.ts';
+import { debugHeaders } from './debug-headers.ts';
+
+function decision(breakdown: ScoreBreakdown[] | null): Decision {
+  const reservation = new Reservation(readyStates(1), 0, 0);
+  return { backend: backend(), endpoint: endpoint(0), reservation, promptTokens: 1, cachedTokens: 0, breakdown };
+}
+
+const row = (name: string): ScoreBreakdown => ({
+  endpoint: name,
+  address: 'a:1',
+  score: 1 / 3,
+  parts: [{ scorer: 'scorer-auto', value: 2 / 3, weight: 0.5 }],
+});
+
+describe('debugHeaders', () => {
+  it('name the endpoint and the policy', () => {
+    const headers = debugHeaders(decision(null), policy());
+    expect(headers).toEqual(['x-hermes-endpoint', 'e0', 'x-hermes-policy', 'ns/policy']);
+  });
+
+  it('tell the scores as JSON, rounded', () => {
+    const headers = debugHeaders(decision([row('e0')]), policy());
+    expect(headers.slice(4, 5)).toEqual(['x-hermes-scores']);
+    expect(JSON.parse(headers[5])).toEqual([
+      { endpoint: 'e0', score: 0.333, parts: [{ scorer: 'scorer-auto', value: 0.667, weight: 0.5 }] },
+    ]);
+  });
+
+  it('show 32 endpoints at most, so that they fit a header', () => {
+    const many = Array.from({ length: 500 }, (_, i) => row(`engine-${i}`));
+    const text = debugHeaders(decision(many), policy())[5];
+    expect(JSON.parse(text)).toHaveLength(32);
+    expect(text.length).toBeLessThan(8192);
+  });
+});
