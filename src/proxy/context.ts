@@ -6,7 +6,7 @@ import { Prompt } from '../router/prompt.ts';
 import type { HeaderLookup, InferenceRequest } from '../router/request.ts';
 import type { Router } from '../router/router.ts';
 import type { Telemetry } from '../observability/telemetry.ts';
-import type { Deadlines, Timed } from './deadlines.ts';
+import type { Deadlines } from './deadlines.ts';
 import type { RetryBudget } from './retry-budget.ts';
 import type { Targets } from './targets.ts';
 import type { UpstreamClient } from './upstream/client.ts';
@@ -25,8 +25,8 @@ export interface ExchangeContext {
   budgetOf(policy: RoutingPolicy): RetryBudget;
   /** Whether the router is going away and connections should be. */
   draining(): boolean;
-  /** An exchange holds nothing any more. */
-  ended(exchange: Timed): void;
+  /** An exchange holds nothing any more: its body, of so many bytes, is free. */
+  ended(bodyBytes: number): void;
 }
 
 /** The request as the decision sees it; one object for all, since a decision never awaits. */

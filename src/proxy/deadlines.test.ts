@@ -15,6 +15,7 @@ function due(milliseconds: number, called: (timed: Timed, now: number) => void =
   const at: number[] = [];
   const timed: Timed = {
     deadline: clock.now() + milliseconds,
+    place: -1,
     timeOut(now) {
       at.push(now);
       called(timed, now);

@@ -43,6 +43,7 @@ export interface Inbound {
  */
 export class Exchange implements UpstreamHandler, Timed {
   deadline = Infinity;
+  place = -1;
   private readonly context: ExchangeContext;
   private readonly inbound: Inbound;
   private readonly telemetry: PolicyTelemetry;
@@ -72,11 +73,6 @@ export class Exchange implements UpstreamHandler, Timed {
     this.context.budgetOf(this.inbound.policy).request(this.inbound.startedAt);
     this.context.deadlines.add(this);
     this.try(firstAttempt);
-  }
-
-  /** Bytes of the request's body, held until the exchange ends. */
-  get bodyBytes(): number {
-    return this.inbound.payload.bytes.length;
   }
 
   /** The router stops before the answer is complete. */
@@ -307,7 +303,7 @@ export class Exchange implements UpstreamHandler, Timed {
       completionTokens,
       cachedTokens,
     });
-    context.ended(this);
+    context.ended(inbound.payload.bytes.length);
   }
 
   /** Only a stream's first byte is its first token; milliseconds, or -1. */

@@ -10,7 +10,7 @@ import type { Telemetry } from '../observability/telemetry.ts';
 import { sendError, statusOf } from './answers.ts';
 import { BodyBudget, type BodyLimits } from './body-reader.ts';
 import { ScratchRequest, type ExchangeContext } from './context.ts';
-import { Deadlines, type Timed } from './deadlines.ts';
+import { Deadlines } from './deadlines.ts';
 import { Exchange, type Inbound } from './exchange.ts';
 import { modelById, modelList, sendJson, unknownModel } from './model-list.ts';
 import { parsePayload } from './payload.ts';
@@ -42,13 +42,15 @@ export class FrontDoor {
   draining = false;
   private readonly dependencies: FrontDoorDependencies;
   private readonly context: ExchangeContext;
-  private readonly active = new Map<Timed, Exchange>();
+  private readonly deadlines: Deadlines<Exchange>;
+  private active = 0;
   private readonly budgets = new Map<string, RetryBudget>();
 
   constructor(dependencies: FrontDoorDependencies) {
     this.dependencies = dependencies;
     this.bodies = new BodyBudget(dependencies.limits);
     const { router, upstream, feedback, telemetry, clock, log } = dependencies;
+    this.deadlines = new Deadlines(clock);
     this.context = {
       router,
       upstream,
@@ -57,22 +59,22 @@ export class FrontDoor {
       clock,
       log,
       targets: new Targets(),
-      deadlines: new Deadlines(clock),
+      deadlines: this.deadlines,
       scratch: new ScratchRequest(),
       budgetOf: (policy) => this.budgetOf(policy),
       draining: () => this.draining,
-      ended: (exchange) => this.ended(exchange),
+      ended: (bodyBytes) => this.ended(bodyBytes),
     };
   }
 
   /** Requests under way. */
   get inFlight(): number {
-    return this.active.size;
+    return this.active;
   }
 
   /** The router stops now: every request under way gets a last word. */
   cutAll(): void {
-    for (const exchange of [...this.active.values()]) exchange.cut();
+    for (const exchange of this.deadlines.all()) exchange.cut();
   }
 
   /** A new table is in force: connections to endpoints that are gone are closed, budgets of gone policies dropped. */
@@ -166,15 +168,15 @@ export class FrontDoor {
 
   private launch(response: ServerResponse, inbound: Inbound): void {
     const exchange = new Exchange(this.context, inbound);
-    this.active.set(exchange, exchange);
+    this.active += 1;
     response.on('close', () => exchange.clientClosed());
     response.on('drain', () => exchange.clientDrained());
     exchange.start();
   }
 
-  private ended(exchange: Timed): void {
-    this.bodies.release(this.active.get(exchange)?.bodyBytes ?? 0);
-    this.active.delete(exchange);
+  private ended(bodyBytes: number): void {
+    this.bodies.release(bodyBytes);
+    this.active -= 1;
   }
 
   private budgetOf(policy: RoutingPolicy): RetryBudget {

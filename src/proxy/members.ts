@@ -4,6 +4,14 @@ export interface ValueRange {
   readonly end: number;
 }
 
+/** One member of a JSON object. */
+export interface Member extends ValueRange {
+  /** The key as it reads after unescaping. */
+  readonly name: string;
+  /** Whether the key is written with escapes. */
+  readonly escaped: boolean;
+}
+
 const quote = 0x22;
 const backslash = 0x5c;
 const openBrace = 0x7b;
@@ -13,19 +21,17 @@ const closeBracket = 0x5d;
 const comma = 0x2c;
 const colon = 0x3a;
 
-/**
- * Where the values of a top-level key stand, in a text that has already been parsed as a JSON object. Keys are
- * compared as they read after unescaping.
- */
-export function topLevelMembers(bytes: Buffer, key: string): ValueRange[] {
-  const found: ValueRange[] = [];
+/** The top-level members of a text that has already been parsed as a JSON object. */
+export function topLevelMembers(bytes: Buffer): Member[] {
+  const found: Member[] = [];
   let at = skipSpace(bytes, bytes.indexOf(openBrace) + 1);
   while (at < bytes.length && bytes[at] === quote) {
     const keyEnd = endOfString(bytes, at);
-    const name: unknown = JSON.parse(bytes.toString('utf8', at, keyEnd));
+    const key = bytes.toString('utf8', at, keyEnd);
+    const escaped = key.includes('\\');
     const start = skipSpace(bytes, bytes.indexOf(colon, keyEnd) + 1);
     const end = endOfValue(bytes, start);
-    if (name === key) found.push({ start, end });
+    found.push({ name: escaped ? String(JSON.parse(key)) : key.slice(1, -1), escaped, start, end });
     at = skipSpace(bytes, end);
     if (bytes[at] !== comma) break;
     at = skipSpace(bytes, at + 1);
@@ -39,7 +45,7 @@ export function topLevelMembers(bytes: Buffer, key: string): ValueRange[] {
  */
 export function withModel(bytes: Buffer, model: string): Buffer {
   const value = Buffer.from(JSON.stringify(model));
-  const range = topLevelMembers(bytes, 'model').at(-1);
+  const range = topLevelMembers(bytes).findLast(({ name }) => name === 'model');
   if (range !== undefined) return Buffer.concat([bytes.subarray(0, range.start), value, bytes.subarray(range.end)]);
   const open = bytes.indexOf(openBrace) + 1;
   const empty = bytes[skipSpace(bytes, open)] === closeBrace;

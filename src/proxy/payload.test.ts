@@ -73,6 +73,16 @@ describe('parsePayload', () => {
     expect(fault('{"model":{"x":"canary-7f3"}}').message).not.toContain('canary');
   });
 
+  it('reads escaped keys as they are, also after keys that look like them', () => {
+    // The engine of JSON.parse remembers shapes of objects and compares escaped keys by their first bytes only.
+    for (const decoy of ['{"x":1,"kv\\\\u005ftransfer_p":0}', '{"x":1,"\\\\u006":0}', '{"x":1,"\\\\u0073t":0}'])
+      parse(decoy);
+    expect(fault('{"x":1,"kv\\u005ftransfer_params":{}}')).toMatchObject({ param: 'kv_transfer_params' });
+    expect(parse('{"x":1,"\\u006dodel":"m"}').model).toBe('m');
+    expect(parse('{"x":1,"\\u0073tream":true}').stream).toBe(true);
+    expect(parse('{"__proto__":1,"\\u006dodel":"m"}').body).toHaveProperty('model', 'm');
+  });
+
   it('keeps the very bytes', () => {
     const bytes = Buffer.from('{"model":"m","seed":9223372036854775807,"temperature":1.0}');
     expect(parsePayload(bytes).bytes).toBe(bytes);

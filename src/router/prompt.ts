@@ -17,13 +17,11 @@ export class Prompt {
   private length = 0;
   private seed = 0;
   private hashed = -1;
-  private explicitTokens = 0;
 
   /** Starts a new prompt; prompts of different model or salt never share a block. */
   begin(model: string, salt = ''): void {
     this.length = 0;
     this.hashed = -1;
-    this.explicitTokens = 0;
     this.seed = hashText(hashText(0x9e3779b9, model), salt);
   }
 
@@ -44,7 +42,7 @@ export class Prompt {
     this.hashed = -1;
   }
 
-  /** A prompt given as token ids: each id stands for itself, so its length in tokens is exact. */
+  /** A prompt given as token ids, each in as many bytes as a token of text counts for: its length in tokens is exact. */
   appendTokens(ids: readonly number[]): void {
     this.reserve(ids.length * bytesPerToken);
     let at = this.length;
@@ -56,13 +54,11 @@ export class Prompt {
       at += bytesPerToken;
     }
     this.wrote(at - this.length);
-    this.explicitTokens += ids.length;
   }
 
-  /** Length in tokens: four bytes of text each, ids exactly. At least 1, as every engine computes something. */
+  /** Length in tokens: four bytes each, of text or of an id. At least 1, as every engine computes something. */
   get tokens(): number {
-    const textBytes = this.length - this.explicitTokens * bytesPerToken;
-    return Math.max(1, this.explicitTokens + Math.ceil(textBytes / bytesPerToken));
+    return Math.max(1, Math.ceil(this.length / bytesPerToken));
   }
 
   /** Number of full blocks; makes `keys` at the first call. */

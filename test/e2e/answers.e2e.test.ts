@@ -20,13 +20,13 @@ beforeAll(async () => {
     [
       group('chat', addresses, { models: ['org/chat'] }),
       policy('chat', { match: { models: ['org/chat'] }, debug: { headers: true } }),
-      group('quiet', addresses, { models: ['quiet'] }),
+      group('quiet', addresses, { models: ['org/chat'] }),
       policy('quiet', { backendRefs: [{ name: 'quiet', rewriteModel: 'org/chat' }] }),
       group('away', [nobodyThere]),
       policy('away'),
       policy('faulty', { backendRefs: [{ name: 'chat' }], strategy: { type: 'NoSuchStrategy' } }),
     ],
-    { flags: ['--max-body', '64Ki'] },
+    { flags: ['--max-body', '64Ki'], away: ['away'] },
   );
   client = new Client(router.proxy);
 });

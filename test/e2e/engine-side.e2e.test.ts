@@ -21,7 +21,8 @@ beforeAll(async () => {
   renamed = await ScriptedEngine.start([engineModel]);
   tls = await ScriptedEngine.start(['tls'], echo, certificate);
   const connection = { scheme: 'https', caSecretRef: { name: 'authority' }, serverName: 'engine.test' };
-  router = await startRouter([
+  router = await startRouter(
+    [
     secret('authority', { 'ca.crt': certificate.cert }),
     secret('keys', { engine: 'engine-key\n' }),
     group('plain', [plain.address]),
@@ -49,7 +50,9 @@ beforeAll(async () => {
         { name: 'renamed', weight: 1, rewriteModel: engineModel },
       ],
     }),
-  ]);
+    ],
+    { away: ['distrusted'] },
+  );
   client = new Client(router.proxy);
 });
 

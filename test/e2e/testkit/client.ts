@@ -100,7 +100,10 @@ export function chatBody(model: string, fields: object = {}): object {
   return { model, messages: [{ role: 'user', content: 'Say something.' }], max_tokens: 4, ...fields };
 }
 
-/** An answer of server-sent events, read as far as the reader wants. */
+/**
+ * An answer of server-sent events. What comes is taken at once: a connection that breaks would take along what a
+ * stream still holds.
+ */
 export class EventStream {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -108,32 +111,33 @@ export class EventStream {
   text = '';
   /** Whether the connection broke before the answer was complete. */
   broken = false;
+  private over = false;
   private readonly body: Dispatcher.ResponseData['body'];
-  private readonly chunks: AsyncIterator<unknown>;
+  private news = Promise.withResolvers<void>();
 
   constructor(response: Dispatcher.ResponseData) {
     this.status = response.statusCode;
     this.headers = response.headers;
     this.body = response.body;
-    this.chunks = response.body[Symbol.asyncIterator]();
+    this.body.setEncoding('utf8').on('data', (text: string) => {
+      this.text += text;
+      this.notify();
+    });
+    this.body.on('error', () => (this.broken = true));
+    this.body.on('close', () => {
+      this.over = true;
+      this.notify();
+    });
   }
 
-  /** Reads one piece; false at the end. */
-  async next(): Promise<boolean> {
-    try {
-      const { done, value } = (await this.chunks.next()) as IteratorResult<Buffer, unknown>;
-      if (done === true) return false;
-      this.text += value.toString('utf8');
-      return true;
-    } catch {
-      this.broken = true;
-      return false;
-    }
+  /** Waits until something has come. */
+  async next(): Promise<void> {
+    while (this.text === '' && !this.over) await this.news.promise;
   }
 
-  /** Reads to the end, good or bad. */
+  /** Waits for the end, good or bad. */
   async drain(): Promise<this> {
-    while (await this.next());
+    while (!this.over) await this.news.promise;
     return this;
   }
 
@@ -144,6 +148,11 @@ export class EventStream {
 
   /** Leaves as a client that has lost interest. */
   abandon(): void {
-    this.body.on('error', () => undefined).destroy();
+    this.body.destroy();
+  }
+
+  private notify(): void {
+    this.news.resolve();
+    this.news = Promise.withResolvers();
   }
 }

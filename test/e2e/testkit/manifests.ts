@@ -18,7 +18,7 @@ export function group(name: string, addresses: readonly string[], spec: Document
       models: [name],
       discovery: { type: 'Static', static: { endpoints } },
       metrics: { interval: '200ms' },
-      health: { interval: '300ms', timeout: '1s', failures: 2, successes: 1 },
+      health: { interval: '300ms', failures: 2, successes: 1, passive: { ejectFor: '1s' } },
       ...spec,
     },
   };

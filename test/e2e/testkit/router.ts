@@ -15,11 +15,13 @@ export interface RunningRouter {
 }
 
 export interface RouterOptions {
+  /** Groups whose engines are not expected to be there. */
+  readonly away?: readonly string[];
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** Starts a router and waits until every endpoint of its manifests has been probed once and it calls itself ready. */
+/** Starts a router and waits until it calls itself ready and its endpoints, too. */
 export async function startRouter(documents: readonly Document[], options: RouterOptions = {}): Promise<RunningRouter> {
   const manifests = new ManifestFolder(documents);
   const anyPort = ['--listen', '--admin', '--metrics'].flatMap((flag) => [flag, '127.0.0.1:0']);
@@ -30,8 +32,14 @@ export async function startRouter(documents: readonly Document[], options: Route
     await process.kill();
     manifests.dispose();
   };
+  const router = { process, manifests, proxy, admin, metrics, stop };
   await until('the router is ready', async () => (await get(`http://${metrics}/readyz`)).status === 200);
-  return { process, manifests, proxy, admin, metrics, stop };
+  const away = new Set(options.away?.map((name) => `default/${name}`));
+  await until(`the endpoints are ready; the router said: ${process.stdout}`, async () => {
+    const { groups } = await readTable(router);
+    return groups.every(({ group, members }) => away.has(group) || members.every(({ reason }) => reason === 'Ready'));
+  });
+  return router;
 }
 
 // Connections are not kept: those to the router are counted when leaks are looked for.
