@@ -18,22 +18,22 @@ module.exports = {
     ...rooms.map((room) => ({
       name: `${room}-imports-downward-only`,
       severity: 'error',
-      from: { path: `^src/${room}/`, pathNot: '\\.test\\.ts$' },
+      from: { path: `^src/${room}/`, pathNot: '\\.(test|suite|fixture)\\.ts$' },
       to: { path: '^src/', pathNot: `^src/(${[room, ...allowed[room]].join('|')})/` },
     })),
     {
       name: 'the-decision-does-no-io',
       severity: 'error',
-      from: { path: '^src/(router|policies)/', pathNot: '\\.test\\.ts$' },
+      from: { path: '^src/(router|policies)/', pathNot: '\\.(test|suite|fixture)\\.ts$' },
       to: { dependencyTypes: ['core'] },
     },
     {
       name: 'the-router-needs-no-package',
       severity: 'error',
-      from: { path: '^src/router/', pathNot: '\\.test\\.ts$' },
+      from: { path: '^src/router/', pathNot: '\\.(test|suite|fixture)\\.ts$' },
       to: { path: 'node_modules' },
     },
-    { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/', pathNot: '\\.(test|d)\\.ts$|^src/main\\.ts$' }, to: {} },
+    { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/', pathNot: '\\.(test|suite|fixture|d)\\.ts$|^src/main\\.ts$' }, to: {} },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

@@ -5,12 +5,18 @@ export default defineConfig({
     coverage: {
       provider: 'v8',
       include: ['src/router/**', 'src/policies/**'],
-      exclude: ['**/*.test.ts', '**/*.suite.ts', '**/testkit.ts'],
+      exclude: ['**/*.test.ts', '**/*.suite.ts', '**/*.fixture.ts', '**/testkit.ts'],
       thresholds: { branches: 95 },
       reporter: ['text-summary', 'json-summary'],
     },
     projects: [
-      { test: { name: 'unit', include: ['src/**/*.test.ts', 'test/*.test.ts', 'scripts/**/*.test.ts'], testTimeout: 30_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'test/*.test.ts', 'scripts/**/*.test.ts'],
+          testTimeout: 30_000,
+        },
+      },
       {
         test: {
           name: 'e2e',

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
 import { Deadlines, type Timed } from './deadlines.ts';
@@ -67,15 +68,34 @@ describe('Deadlines', () => {
   });
 
   it('does not call what another takes out in the same look', () => {
-    const second = due(50);
-    const first = due(50, (timed) => {
-      deadlines.delete(timed);
-      deadlines.delete(second.timed);
-    });
-    deadlines.add(first.timed);
-    deadlines.add(second.timed);
+    const both = [0, 1].map(() =>
+      due(50, () => {
+        for (const { timed } of both) deadlines.delete(timed);
+      }),
+    );
+    for (const { timed } of both) deadlines.add(timed);
     clock.advance(200);
-    expect([first.at.length, second.at.length]).toEqual([1, 0]);
+    expect(both.map(({ at }) => at.length).sort()).toEqual([0, 1]);
+  });
+
+  it('holds what came in and has not been taken out, each once', () => {
+    const one = fc.record({ index: fc.nat(9), into: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(one, { maxLength: 60 }), (moves) => {
+        const book = new Deadlines(clock);
+        const members = Array.from({ length: 10 }, () => due(Infinity).timed);
+        const held = new Set<Timed>();
+        for (const { index, into } of moves) {
+          if (into) book.add(members[index]);
+          else book.delete(members[index]);
+          if (into) held.add(members[index]);
+          else held.delete(members[index]);
+        }
+        expect(book.size).toBe(held.size);
+        expect(new Set(book.all())).toEqual(held);
+        expect(members.every((member) => member.place >= 0 === held.has(member))).toBe(true);
+      }),
+    );
   });
 
   it('sets no timer while there is nothing to look at', () => {
