@@ -35,5 +35,5 @@ export class ScratchRequest implements InferenceRequest {
   user = '';
   headers: HeaderLookup = { get: () => undefined };
   managerHits: ReadonlyMap<string, number> | null = null;
-  readonly prompt = new Prompt();
+  readonly prompt = new Prompt(Math.floor(Math.random() * 2 ** 32));
 }

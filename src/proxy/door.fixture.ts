@@ -10,7 +10,6 @@ import { SchedulingProfile, type ProfileParts } from '../router/profile.ts';
 import { Router } from '../router/router.ts';
 import type { EndpointStates } from '../router/states.ts';
 import { RoutingTable, TableStore } from '../router/table.ts';
-import { wallClock } from '../commands/wall-clock.ts';
 import { FrontDoor } from './front-door.ts';
 import { addressOf, createProxyServer } from './server.ts';
 import { startEngine, type Answerer, type Engine } from './upstream/engine.fixture.ts';
@@ -83,7 +82,8 @@ export async function openDoor(answers: readonly (Answerer | string)[], options:
     refused: (status) => void door.refused.push(status),
   };
   const clock = new ManualClock();
-  const upstream = new SocketClient(wallClock);
+  // A clock of its own, which stands still: what it is told of belongs to the exchanges.
+  const upstream = new SocketClient(new ManualClock());
   const frontDoor = new FrontDoor({
     store,
     router: new Router({ states, random: () => 0 }),

@@ -1,4 +1,4 @@
-import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createHttpServer, ServerResponse, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttpsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 
@@ -78,7 +78,7 @@ const clientErrors: Readonly<Record<string, typeof malformed>> = {
 };
 
 function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  if (error.code === 'ECONNRESET' || !socket.writable || isAnswering(socket)) {
     socket.destroy();
     return;
   }
@@ -89,4 +89,10 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
     // The peer may never read it; a socket left half open would leak.
     () => socket.destroySoon(),
   );
+}
+
+/** Whether an answer has begun on the connection: another one in its middle would be taken for a part of it. */
+function isAnswering(socket: Socket): boolean {
+  const answer: unknown = Reflect.get(socket, '_httpMessage');
+  return answer instanceof ServerResponse && answer.headersSent;
 }

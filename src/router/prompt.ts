@@ -16,13 +16,19 @@ export class Prompt {
   private words = new Uint32Array(this.bytes.buffer);
   private length = 0;
   private seed = 0;
+  private readonly secret: number;
   private hashed = -1;
+
+  /** `secret`: 32 bits that keys depend on, so that nobody outside can make texts whose keys crowd one bucket. */
+  constructor(secret = 0x9e3779b9) {
+    this.secret = secret;
+  }
 
   /** Starts a new prompt; prompts of different model or salt never share a block. */
   begin(model: string, salt = ''): void {
     this.length = 0;
     this.hashed = -1;
-    this.seed = hashText(hashText(0x9e3779b9, model), salt);
+    this.seed = hashText(hashText(this.secret, model), salt);
   }
 
   /** Room for `count` more bytes; the caller writes them at the returned array and reports by `wrote`. */

@@ -11,8 +11,8 @@ import { World } from './testkit/world.ts';
 const mutants = 10_000;
 /** Another seed makes other mutants. */
 const seed = Number(process.env.HERMES_FUZZ_SEED ?? 20261121);
-/** Bytes; a leak of 300 of them per mutant shows. */
-const flat = 3_000_000;
+/** Bytes; a leak of 150 of them per mutant shows. */
+const flat = 1_500_000;
 const chat = '/v1/chat/completions';
 
 let world: World;

@@ -1,0 +1,86 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { get } from 'node:https';
+import { connect } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { afterEach, describe, expect, it } from 'vitest';
+import { selfSigned } from '../../test/e2e/testkit/certificate.ts';
+import { addressOf, createProxyServer, renewCertificate, type ServerOptions } from './server.ts';
+
+let server: Server | null = null;
+
+afterEach(() => {
+  server?.close().closeAllConnections();
+  server = null;
+});
+
+const hello: RequestListener = (_request, response) => void response.end('hello');
+
+async function listening(options: Partial<ServerOptions>, listener = hello): Promise<number> {
+  server = createProxyServer({ maxConnections: 0, ...options }, listener);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return Number(addressOf(server).split(':').at(-1));
+}
+
+/** What a TLS client gets, and the name on the certificate. */
+async function fetched(port: number, ca: string): Promise<{ text: string; subject: string }> {
+  const request = get({ host: '127.0.0.1', port, ca, agent: false });
+  const response = await new Promise<NodeJS.ReadableStream & { socket: TLSSocket }>((resolve, reject) => {
+    request.on('response', (message) => resolve(message as unknown as NodeJS.ReadableStream & { socket: TLSSocket }));
+    request.on('error', reject);
+  });
+  const subject = String(response.socket.getPeerCertificate().subject.CN);
+  let text = '';
+  response.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+  await once(response, 'end');
+  return { text, subject };
+}
+
+describe('createProxyServer', () => {
+  it('speaks TLS, and takes up a renewed certificate without a new start', async () => {
+    const [old, renewed] = [selfSigned('old.example'), selfSigned('new.example')];
+    const port = await listening({ tls: old });
+    expect(await fetched(port, old.cert)).toEqual({ text: 'hello', subject: 'old.example' });
+    if (server !== null) renewCertificate(server, renewed);
+    expect(await fetched(port, renewed.cert)).toEqual({ text: 'hello', subject: 'new.example' });
+    await expect(fetched(port, old.cert)).rejects.toThrow();
+  });
+
+  it('closes connections over the limit', async () => {
+    const port = await listening({ maxConnections: 1 });
+    const first = connect(port, '127.0.0.1');
+    await once(first, 'connect');
+    const second = connect(port, '127.0.0.1');
+    await once(second, 'close');
+    expect(first.readyState).toBe('open');
+    first.destroy();
+  });
+
+  it('puts no answer to a broken request into the middle of another one', async () => {
+    const port = await listening({}, (_request, response) => {
+      response.write('begun');
+    });
+    const socket = connect(port, '127.0.0.1');
+    let text = '';
+    socket.setEncoding('latin1').on('data', (piece: string) => {
+      if (text === '') socket.write('no HTTP\r\n\r\n');
+      text += piece;
+    });
+    socket.on('error', () => undefined);
+    socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+    await once(socket, 'close');
+    expect(text).toContain('begun');
+    expect(text).not.toContain(' 400 ');
+  });
+
+  it('names its address, also on IPv6', async () => {
+    await listening({});
+    expect(server !== null && addressOf(server)).toMatch(/^127\.0\.0\.1:[0-9]+$/);
+    const other = createServer().listen(0, '::1');
+    await once(other, 'listening');
+    expect(addressOf(other)).toMatch(/^\[::1\]:[0-9]+$/);
+    other.close();
+    expect(() => addressOf(createServer())).toThrow('listens on no port');
+  });
+});
