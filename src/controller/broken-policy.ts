@@ -1,3 +1,4 @@
+import { routerClassName } from '../api/resource.ts';
 import type { BrokenPolicy } from './compile.ts';
 
 /** Which object a document is about, as far as that can be read. */
@@ -26,6 +27,12 @@ export function identityOf(document: unknown): Identity | null {
     name: kind === 'Secret' ? `${namespace}/${name}` : name,
     key: `${kind} ${namespace}/${name}`,
   };
+}
+
+/** Which router a document that is not valid is for, as far as that can be read. */
+export function routerClassOf(document: unknown): unknown {
+  const spec = isRecord(document) && isRecord(document.spec) ? document.spec : {};
+  return spec.routerClassName ?? routerClassName.default;
 }
 
 /** What can still be read of a policy that is not valid: which requests it was meant for. */

@@ -2,7 +2,7 @@ import type { BackendGroup } from '../api/backend-group.ts';
 import { decodeResource, isOurs, type Resource } from '../api/decode.ts';
 import { parseDocuments, type FileFault, type ParsedDocument } from '../api/documents.ts';
 import type { AcceptedPolicy, BrokenPolicy } from './compile.ts';
-import { asBrokenPolicy, identityOf, type Identity } from './broken-policy.ts';
+import { asBrokenPolicy, identityOf, routerClassOf, type Identity } from './broken-policy.ts';
 import { readSecret, type Secrets } from './secrets.ts';
 
 /** A manifest file as read. */
@@ -84,12 +84,16 @@ export class ManifestState {
         seen.add(identity.key);
         const inForce = resource ?? this.lastGood.get(identity.key);
         if (inForce !== undefined) good.set(identity.key, inForce);
-        else if (identity.kind === 'RoutingPolicy') broken.push(asBrokenPolicy(value, identity));
+        else if (this.isOwnPolicy(identity, value)) broken.push(asBrokenPolicy(value, identity));
         if (resource === null && inForce !== undefined) lastGoodInForce.add(identity.key);
       }
     }
     this.lastGood = good;
     return { ...this.sorted(good), broken, secrets, faults, lastGoodInForce };
+  }
+
+  private isOwnPolicy(identity: Identity, document: unknown): boolean {
+    return identity.kind === 'RoutingPolicy' && routerClassOf(document) === this.routerClass;
   }
 
   private sorted(good: ReadonlyMap<string, Resource>): { groups: BackendGroup[]; policies: AcceptedPolicy[] } {

@@ -18,7 +18,13 @@ afterEach(() => world.close());
 describe('clients that leave', () => {
   it('in mid-stream or before the first byte: 40 gone, nothing left in any engine', async () => {
     const engines = await world.sim(2, 'm', { speedUp: 1 });
-    const router = await world.serve([group('m', engines.map(({ address }) => address)), policy('m')]);
+    const router = await world.serve([
+      group(
+        'm',
+        engines.map(({ address }) => address),
+      ),
+      policy('m'),
+    ]);
     const leaving = new AbortController();
     const waiting = Array.from({ length: 20 }, () =>
       world.client.chat('m', { max_tokens: 100_000 }, { signal: leaving.signal }),
@@ -82,7 +88,9 @@ describe('a client that reads slowly', () => {
     const memory = await metric(router, 'process_resident_memory_bytes');
     const connection = new RawConnection(router.proxy);
     const body = JSON.stringify(chatBody('m', { stream: true }));
-    connection.write(`POST ${chat} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+    connection.write(
+      `POST ${chat} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
     await until('the answer begins', () => connection.received.length > 0);
     connection.reading(false);
     // The kernel's buffers of two connections take some; the router must not take the rest.

@@ -84,14 +84,17 @@ describe('the OpenAI client for JavaScript', () => {
   it('throws the error that belongs to the status, with code and request id', async () => {
     const unknown = client.chat.completions.create({ model: 'none', messages });
     await expect(unknown).rejects.toBeInstanceOf(OpenAI.NotFoundError);
-    await expect(unknown).rejects.toMatchObject({ code: 'model_not_found', param: 'model', requestID: expect.any(String) });
+    await expect(unknown).rejects.toMatchObject({
+      code: 'model_not_found',
+      param: 'model',
+      requestID: expect.any(String),
+    });
     const wrong = client.chat.completions.create({ model, messages, max_tokens: -1 });
     await expect(wrong).rejects.toBeInstanceOf(OpenAI.BadRequestError);
   });
 
   it('throws in the middle of a stream when the engine dies there', async () => {
-    for (const engine of engines)
-      engine.setFault({ type: 'cut', count: 1, afterTokens: 3, factor: 1, seconds: 0 });
+    for (const engine of engines) engine.setFault({ type: 'cut', count: 1, afterTokens: 3, factor: 1, seconds: 0 });
     const stream = await client.chat.completions.create({ model, messages, max_tokens: 50, stream: true });
     const read = async (): Promise<void> => {
       for await (const chunk of stream) expect(chunk.choices).toHaveLength(1);
@@ -133,7 +136,8 @@ it('the OpenAI client for Python: sync, async and streaming', { timeout: 300_000
 });
 
 describe('curl', () => {
-  const curl = async (...args: string[]): Promise<string> => (await run('curl', ['-sS', '--max-time', '20', ...args])).stdout;
+  const curl = async (...args: string[]): Promise<string> =>
+    (await run('curl', ['-sS', '--max-time', '20', ...args])).stdout;
   const post = ['-H', 'content-type: application/json', `--data-binary`];
 
   it('gets an answer, a stream, a large body through 100-continue, and an error it can show', async () => {
@@ -143,7 +147,17 @@ describe('curl', () => {
     const stream = await curl('-N', ...post, chat({ stream: true }), `${url}/chat/completions`);
     expect(stream.trimEnd().endsWith('data: [DONE]')).toBe(true);
     const large = chat({ user: 'x'.repeat(100_000) });
-    const expecting = await curl('-H', 'expect: 100-continue', '-w', '%{http_code}', '-o', '-', ...post, large, `${url}/chat/completions`);
+    const expecting = await curl(
+      '-H',
+      'expect: 100-continue',
+      '-w',
+      '%{http_code}',
+      '-o',
+      '-',
+      ...post,
+      large,
+      `${url}/chat/completions`,
+    );
     expect(expecting.endsWith('200')).toBe(true);
     const error = await curl('-w', '%{http_code}', ...post, chat({ model: 'none' }), `${url}/chat/completions`);
     expect(error).toMatch(/model_not_found.*404$/s);

@@ -57,8 +57,10 @@ describe('changes of the manifests under load', () => {
           group('other', addresses.slice(2), { models: ['m'] }),
           policy('m', { ...weighted(1, 0), strategy: { type: 'RoundRobin' } }),
         ]),
-      ({ manifests }) => manifests.write('all.yaml', [group('m', addresses), policy('m', { strategy: { type: 'Nonsense' } })]),
-      ({ manifests }) => manifests.write('all.yaml', [group('m', addresses), policy('m', { strategy: { type: 'LeastLoad' } })]),
+      ({ manifests }) =>
+        manifests.write('all.yaml', [group('m', addresses), policy('m', { strategy: { type: 'Nonsense' } })]),
+      ({ manifests }) =>
+        manifests.write('all.yaml', [group('m', addresses), policy('m', { strategy: { type: 'LeastLoad' } })]),
     ];
     const router = await world.serve([group('m', addresses), policy('m')]);
     const load = new Load(6, async (turn) => {
@@ -155,7 +157,10 @@ describe('the last good version', () => {
 
   it('a backend that is missing is no fault of the policy: the others take its share', async () => {
     const [engine] = await world.sim(1, 'm');
-    const backendRefs = [{ name: 'missing', weight: 99 }, { name: 'm', weight: 1 }];
+    const backendRefs = [
+      { name: 'missing', weight: 99 },
+      { name: 'm', weight: 1 },
+    ];
     const alone = policy('alone', { backendRefs: [{ name: 'missing' }] });
     await world.serve([group('m', [engine.address]), policy('m', { backendRefs }), alone]);
     for (let i = 0; i < 10; i++) expect(await status('m')).toBe(200);

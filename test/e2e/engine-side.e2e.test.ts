@@ -23,33 +23,33 @@ beforeAll(async () => {
   const connection = { scheme: 'https', caSecretRef: { name: 'authority' }, serverName: 'engine.test' };
   router = await startRouter(
     [
-    secret('authority', { 'ca.crt': certificate.cert }),
-    secret('keys', { engine: 'engine-key\n' }),
-    group('plain', [plain.address]),
-    policy('plain'),
-    group('forwarding', [plain.address], { connection: { forwardAuthorization: true } }),
-    policy('forwarding'),
-    group('keyed', [plain.address], { connection: { apiKeySecretRef: { name: 'keys', key: 'engine' } } }),
-    policy('keyed'),
-    group('tls', [tls.address], { connection }),
-    policy('tls'),
-    group('distrusted', [tls.address], { connection: { scheme: 'https' } }),
-    policy('distrusted'),
-    group('renamed', [renamed.address], { models: [engineModel] }),
-    policy('asked', {
-      match: { models: ['asked'] },
-      backendRefs: [
-        { name: 'plain', weight: 0 },
-        { name: 'renamed', weight: 1, rewriteModel: engineModel },
-      ],
-    }),
-    policy('shared', {
-      match: { models: ['shared'] },
-      backendRefs: [
-        { name: 'plain', weight: 3, rewriteModel: 'plain' },
-        { name: 'renamed', weight: 1, rewriteModel: engineModel },
-      ],
-    }),
+      secret('authority', { 'ca.crt': certificate.cert }),
+      secret('keys', { engine: 'engine-key\n' }),
+      group('plain', [plain.address]),
+      policy('plain'),
+      group('forwarding', [plain.address], { connection: { forwardAuthorization: true } }),
+      policy('forwarding'),
+      group('keyed', [plain.address], { connection: { apiKeySecretRef: { name: 'keys', key: 'engine' } } }),
+      policy('keyed'),
+      group('tls', [tls.address], { connection }),
+      policy('tls'),
+      group('distrusted', [tls.address], { connection: { scheme: 'https' } }),
+      policy('distrusted'),
+      group('renamed', [renamed.address], { models: [engineModel] }),
+      policy('asked', {
+        match: { models: ['asked'] },
+        backendRefs: [
+          { name: 'plain', weight: 0 },
+          { name: 'renamed', weight: 1, rewriteModel: engineModel },
+        ],
+      }),
+      policy('shared', {
+        match: { models: ['shared'] },
+        backendRefs: [
+          { name: 'plain', weight: 3, rewriteModel: 'plain' },
+          { name: 'renamed', weight: 1, rewriteModel: engineModel },
+        ],
+      }),
     ],
     { away: ['distrusted'] },
   );

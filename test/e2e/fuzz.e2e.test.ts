@@ -131,7 +131,12 @@ function converse(message: Buffer): Promise<string | null> {
 }
 
 /** Runs `work` `count` times, each with chance of its own, so that a mutant does not depend on the others' order. */
-async function inParallel(lanes: number, count: number, from: number, work: (chance: Chance) => Promise<void>): Promise<void> {
+async function inParallel(
+  lanes: number,
+  count: number,
+  from: number,
+  work: (chance: Chance) => Promise<void>,
+): Promise<void> {
   let next = 0;
   const lane = async (): Promise<void> => {
     while (next < count) {

@@ -32,7 +32,9 @@ describe('what the router holds', () => {
 
   it('too many connections: further ones are closed, and those that stand go on', async () => {
     const [engine] = await world.sim(1, 'm');
-    const router = await world.serve([group('m', [engine.address]), policy('m')], { flags: ['--max-connections', '2'] });
+    const router = await world.serve([group('m', [engine.address]), policy('m')], {
+      flags: ['--max-connections', '2'],
+    });
     const [host, port] = router.proxy.split(':');
     expect((await world.client.chat('m')).status).toBe(200);
     const second = connect(Number(port), host);

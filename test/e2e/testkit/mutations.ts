@@ -30,12 +30,33 @@ export function mutateBytes(bytes: Buffer, chance: Chance): Buffer {
   return mutant;
 }
 
-const telling = ['"', '\\', '{', '}', '[', ']', ',', ':', '\r\n', '\n', '\r', '\0', ' ', '\t', ';', '0', '-', '\xff', '\xc3'];
+const telling = [
+  '"',
+  '\\',
+  '{',
+  '}',
+  '[',
+  ']',
+  ',',
+  ':',
+  '\r\n',
+  '\n',
+  '\r',
+  '\0',
+  ' ',
+  '\t',
+  ';',
+  '0',
+  '-',
+  '\xff',
+  '\xc3',
+];
 
 function mutateOnce(bytes: Buffer, chance: Chance): Buffer {
   const at = chance.below(bytes.length + 1);
   const to = Math.min(bytes.length, at + 1 + chance.below(12));
-  const put = (middle: Buffer, rest: number): Buffer => Buffer.concat([bytes.subarray(0, at), middle, bytes.subarray(rest)]);
+  const put = (middle: Buffer, rest: number): Buffer =>
+    Buffer.concat([bytes.subarray(0, at), middle, bytes.subarray(rest)]);
   switch (chance.below(6)) {
     case 0:
       return put(Buffer.from([chance.below(256)]), at + 1);
@@ -121,7 +142,8 @@ export function mutateMessage(chance: Chance): Buffer {
   if (chance.below(40) === 0) return Buffer.from(chance.of(strangers), 'latin1');
   const [framing, body] = framings[chance.below(2) === 0 ? chance.below(2) : chance.below(framings.length)];
   const lines = ['host: x', 'content-type: application/json', ...(framing === '' ? [] : [framing])];
-  for (let left = chance.below(3); left > 0; left--) lines.splice(chance.below(lines.length + 1), 0, chance.of(headers));
+  for (let left = chance.below(3); left > 0; left--)
+    lines.splice(chance.below(lines.length + 1), 0, chance.of(headers));
   const start = `${chance.of(methods)} ${chance.of(targets)} ${chance.of(versions)}`;
   const usual = 'POST /v1/chat/completions HTTP/1.1';
   const head = [chance.below(2) === 0 ? usual : start, ...lines].join('\r\n');

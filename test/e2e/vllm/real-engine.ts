@@ -24,7 +24,10 @@ export class RealEngine {
 
   private constructor(port: number) {
     this.address = `127.0.0.1:${port}`;
-    this.process = spawn(here('serve.sh'), [folder, String(port)], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.process = spawn(here('serve.sh'), [folder, String(port)], {
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     for (const stream of [this.process.stdout, this.process.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => (this.output = (this.output + text).slice(-4000)));
     this.exited = new Promise((resolve) => this.process.on('close', () => resolve()));
