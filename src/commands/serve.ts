@@ -129,10 +129,12 @@ async function serve(flags: Flags, log: Log): Promise<number> {
     stats: () => traffic.stats(),
   };
   const small = [createServer(metricsApp(sources)), createServer(adminApp(sources, token))];
+  // Before anybody can know that the router is there: a signal that comes right then drains it, too.
+  const drained = drainOnSignal({ server, frontDoor, log, ...drain });
   await listen(small[0], 'metrics', addresses.metrics, log);
   await listen(small[1], 'admin', addresses.admin, log);
   await listen(server, 'proxy', addresses.proxy, log);
-  await drainOnSignal({ server, frontDoor, log, ...drain });
+  await drained;
   watch.close();
   assembly.close();
   for (const one of small) one.close().closeAllConnections();

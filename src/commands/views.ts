@@ -54,19 +54,16 @@ export function gauges(
     {
       name: 'hermes_requests_waiting',
       help: 'Own requests without a first byte, by group.',
-      labels: ['group'],
       read: perGroup(sum(states.ownWaiting)),
     },
     {
       name: 'hermes_endpoints_ready',
       help: 'Endpoints that may get requests, by group.',
-      labels: ['group'],
       read: perGroup((slots) => slots.filter((slot) => states.isReady(slot)).length),
     },
     {
       name: 'hermes_scrape_age_seconds',
       help: 'Age of the oldest load numbers of a group.',
-      labels: ['group'],
       read: perGroup((slots) =>
         Math.max(
           0,
@@ -93,13 +90,11 @@ export function gauges(
     {
       name: 'hermes_manager_failures_total',
       help: 'Look-ups at external KV managers that failed, by reason.',
-      labels: ['reason'],
       read: () => [...sources.failures].map(([reason, value]) => ({ labels: { reason }, value })),
     },
     {
       name: 'hermes_config_reloads_total',
       help: 'Changes of the manifests taken in, by result.',
-      labels: ['result'],
       read: () => [
         { labels: { result: 'good' }, value: reloads.good },
         { labels: { result: 'faulty' }, value: reloads.faulty },

@@ -29,10 +29,12 @@ export function identityOf(document: unknown): Identity | null {
   };
 }
 
+const defaultClass: unknown = Reflect.get(routerClassName, 'default');
+
 /** Which router a document that is not valid is for, as far as that can be read. */
 export function routerClassOf(document: unknown): unknown {
   const spec = isRecord(document) && isRecord(document.spec) ? document.spec : {};
-  return spec.routerClassName ?? routerClassName.default;
+  return spec.routerClassName ?? defaultClass;
 }
 
 /** What can still be read of a policy that is not valid: which requests it was meant for. */

@@ -217,7 +217,7 @@ describe('compile', () => {
 
   it('gives a frozen table', () => {
     const { table } = compiled(given);
-    const all = [table, table.policies, ...table.policies, ...table.groups.values()];
+    const all: object[] = [table, table.policies, ...table.policies, ...table.groups.values()];
     for (const policyInForce of table.policies)
       all.push(policyInForce.backends, policyInForce.match, policyInForce.timeouts);
     for (const part of all) expect(Object.isFrozen(part)).toBe(true);

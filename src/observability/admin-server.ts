@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import type { Registry } from 'prom-client';
+import { errorText } from './log.ts';
 
 /** What the small servers beside the proxy show. */
 export interface AdminSources {
@@ -22,6 +23,7 @@ export function metricsApp(sources: AdminSources): Express {
       .catch(next);
   });
   app.use(notFound);
+  app.use(failed);
   return app;
 }
 
@@ -35,6 +37,7 @@ export function adminApp(sources: AdminSources, token: string | null): Express {
   app.get('/api/v1/table', (_request, response) => void response.json(sources.table()));
   app.get('/api/v1/stats', (_request, response) => void response.json(sources.stats()));
   app.use(notFound);
+  app.use(failed);
   return app;
 }
 
@@ -60,6 +63,12 @@ function refuse(response: Response, status: number, message: string): void {
 
 function notFound(_request: Request, response: Response): void {
   refuse(response, 404, 'nothing is served at this path');
+}
+
+/** What went wrong, without the stack that express would show; it knows error handlers by their four parameters. */
+function failed(error: unknown, _request: Request, response: Response, next: NextFunction): void {
+  if (response.headersSent) next(error);
+  else refuse(response, 500, errorText(error));
 }
 
 /** A web page of another site must not read the admin API through somebody's browser. */

@@ -1,12 +1,12 @@
-import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import { Registry, collectDefaultMetrics, type Metric } from 'prom-client';
 import type { Sample } from './histogram.ts';
 import type { MetricFamily } from './traffic.ts';
 
 /** A number that is read when somebody asks for it. */
 export interface GaugeSource {
+  /** Ends in `_total` where the number only grows: then it is a counter. */
   readonly name: string;
   readonly help: string;
-  readonly labels?: readonly string[];
   read(): readonly { readonly labels?: Readonly<Record<string, string>>; readonly value: number }[];
 }
 
@@ -14,20 +14,18 @@ export interface GaugeSource {
 export function createMetrics(families: readonly MetricFamily[], gauges: readonly GaugeSource[]): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 50 });
-  for (const family of families) registry.registerMetric(asMetric(family));
-  for (const source of gauges) {
-    const gauge = new Gauge({
-      name: source.name,
-      help: source.help,
-      labelNames: [...(source.labels ?? [])],
-      registers: [registry],
-      collect(): void {
-        gauge.reset();
-        for (const { labels, value } of source.read()) gauge.set({ ...labels }, value);
-      },
-    });
-  }
+  for (const family of [...families, ...gauges.map(asFamily)]) registry.registerMetric(asMetric(family));
   return registry;
+}
+
+function asFamily(source: GaugeSource): MetricFamily {
+  const { name, help } = source;
+  return {
+    name,
+    help,
+    type: name.endsWith('_total') ? 'counter' : 'gauge',
+    samples: () => source.read().map(({ labels = {}, value }) => ({ metricName: name, labels, value })),
+  };
 }
 
 interface Collected {
@@ -56,7 +54,7 @@ class FamilyMetric {
   reset(): void {}
 }
 
-function asMetric(family: MetricFamily): Gauge {
+function asMetric(family: MetricFamily): Metric {
   // prom-client's types only know its own classes, although its registry asks for no more than name and get.
-  return new FamilyMetric(family) as unknown as Gauge;
+  return new FamilyMetric(family) as unknown as Metric;
 }

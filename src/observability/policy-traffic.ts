@@ -5,6 +5,10 @@ import { Window } from './window.ts';
 /** A request result's columns in the sliding window. */
 export const Column = { requests: 0, errors: 1, estimated: 2, predicted: 3, prompt: 4, cached: 5 } as const;
 
+/** First-token times that are kept for percentiles. */
+const remembered = 512;
+const minute = 60_000;
+
 /** Traffic of one policy: counters since the start and a window of the last minute. */
 export class PolicyTraffic implements PolicyTelemetry {
   /** Requests by `group` and code class, such as `2xx`. */
@@ -13,9 +17,6 @@ export class PolicyTraffic implements PolicyTelemetry {
   readonly interToken = new HistogramSeries(secondsBuckets);
   readonly duration = new HistogramSeries(secondsBuckets);
   readonly decision = new HistogramSeries([0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.01]);
-  /** The last minute's first-token times, in milliseconds, for percentiles. */
-  readonly firstTokens = new Float64Array(512);
-  firstTokenCount = 0;
   readonly window: Window;
   promptTokens = 0;
   completionTokens = 0;
@@ -26,6 +27,10 @@ export class PolicyTraffic implements PolicyTelemetry {
   /** When the last request ended, in milliseconds of the clock. */
   lastAt: number;
   private readonly now: () => number;
+  /** The last first-token times in milliseconds, and when each was told. */
+  private readonly firstTokens = new Float64Array(remembered);
+  private readonly firstTokensAt = new Float64Array(remembered);
+  private firstTokenCount = 0;
 
   constructor(now: () => number) {
     this.now = now;
@@ -58,10 +63,22 @@ export class PolicyTraffic implements PolicyTelemetry {
     window.add(Column.predicted, result.estimatedCached);
   }
 
+  /** First-token times of the last minute, sorted, in milliseconds; of more than 512 the latest. */
+  recentFirstTokens(): Float64Array {
+    const oldest = this.now() - minute;
+    const known = Math.min(this.firstTokenCount, remembered);
+    return this.firstTokens
+      .subarray(0, known)
+      .filter((_time, i) => this.firstTokensAt[i] > oldest)
+      .sort();
+  }
+
   private times(result: RequestResult): void {
     if (result.timeToFirstToken < 0) return;
     this.timeToFirstToken.observe(result.timeToFirstToken / 1000);
-    this.firstTokens[this.firstTokenCount % this.firstTokens.length] = result.timeToFirstToken;
+    const at = this.firstTokenCount % remembered;
+    this.firstTokens[at] = result.timeToFirstToken;
+    this.firstTokensAt[at] = this.lastAt;
     this.firstTokenCount += 1;
     if (result.completionTokens < 2) return;
     const rest = result.duration - result.timeToFirstToken;

@@ -54,15 +54,15 @@ export class Traffic implements Telemetry {
     this.dropIdle();
     return [...this.policies].map(([policy, traffic]) => {
       const { window } = traffic;
-      const [p50, p90] = percentiles(traffic, [0.5, 0.9]);
+      const firstTokens = traffic.recentFirstTokens();
       return {
         policy,
         windowSeconds: 60,
         requestsPerMinute: window.sum(Column.requests),
         errorsPerMinute: window.sum(Column.errors),
         prefixHitPercent: Math.round(100 * hitRatio(traffic)),
-        ttftP50Milliseconds: p50,
-        ttftP90Milliseconds: p90,
+        ttftP50Milliseconds: percentile(firstTokens, 0.5),
+        ttftP90Milliseconds: percentile(firstTokens, 0.9),
         inFlight: traffic.inFlight,
       };
     });
@@ -200,8 +200,8 @@ function ratio(part: number, whole: number): number {
   return whole === 0 ? 0 : part / whole;
 }
 
-function percentiles(traffic: PolicyTraffic, ranks: readonly number[]): number[] {
-  const n = Math.min(traffic.firstTokenCount, traffic.firstTokens.length);
-  const sorted = traffic.firstTokens.slice(0, n).sort();
-  return ranks.map((rank) => (n === 0 ? 0 : Math.round(sorted[Math.min(n - 1, Math.floor(rank * n))])));
+/** The nearest rank, rounded; 0 where there is nothing. */
+function percentile(sorted: Float64Array, rank: number): number {
+  const n = sorted.length;
+  return n === 0 ? 0 : Math.round(sorted[Math.ceil(rank * n) - 1]);
 }

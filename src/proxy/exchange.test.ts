@@ -176,6 +176,18 @@ describe('a limit of time', () => {
     await settled(door);
   });
 
+  it('for the whole exchange sends no request to another engine', async () => {
+    const door = await opened([silent, ok], {
+      policy: { timeouts: { ...noLimits, nonStreaming: 1000 }, retries: { attempts: 2, on: ['Timeout'], budget } },
+    });
+    const { got } = open(door);
+    await until(() => door.engines[0].requests.length === 1);
+    door.clock.advance(1100);
+    expect((await got).status).toBe(504);
+    expect(tries(door)).toEqual([1, 0]);
+    await settled(door);
+  });
+
   it('for the whole exchange is not stretched by further engines', async () => {
     const door = await opened([silent, silent], {
       policy: { timeouts: { ...noLimits, firstByte: 1000, request: 1500 }, retries: { attempts: 2, on: ['Timeout'], budget } },
@@ -293,7 +305,7 @@ describe('a stream', () => {
 
   it('holds the engine back where the client does not read, and goes on when it does', async () => {
     const piece = `data: ${'x'.repeat(60_000)}\n\n`;
-    const count = 400;
+    const count = 1000;
     let written = 0;
     let whole = false;
     const floods: Answerer = (socket) => {

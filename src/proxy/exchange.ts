@@ -91,13 +91,6 @@ export class Exchange implements UpstreamHandler, Timed {
     this.finish(499, true);
   }
 
-  clientDrained(): void {
-    if (!this.paused) return;
-    this.paused = false;
-    this.touch();
-    this.upstream?.resume();
-  }
-
   onHead(status: number, headers: readonly string[]): void {
     const { inbound, decision, context } = this;
     if (decision === null) return;
@@ -125,7 +118,7 @@ export class Exchange implements UpstreamHandler, Timed {
       return true;
     }
     this.touch();
-    this.paused = !flowing;
+    if (!flowing) this.pause();
     return flowing;
   }
 
@@ -319,6 +312,17 @@ export class Exchange implements UpstreamHandler, Timed {
 
   private report(outcome: Outcome): void {
     if (this.decision !== null) this.context.feedback.report(this.decision.endpoint.slot, outcome);
+  }
+
+  /** The client is slower than the engine: nothing more is read until it has caught up. */
+  private pause(): void {
+    if (this.paused) return;
+    this.paused = true;
+    this.inbound.response.once('drain', () => {
+      this.paused = false;
+      this.touch();
+      this.upstream?.resume();
+    });
   }
 
   /** Moves the idle deadline of a stream on; one assignment a chunk. */

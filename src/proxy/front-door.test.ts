@@ -70,7 +70,7 @@ describe('what the front door refuses', () => {
     const at = await opened([ok], { maxBody: 100 });
     const large = JSON.stringify({ model: 'm', prompt: 'x'.repeat(200) });
     for (const headers of [{}, { 'transfer-encoding': 'chunked' }]) {
-      const got = await ask(at, large, { headers });
+      const got = await ask(at, large, { headers: { ...headers, connection: 'keep-alive' } });
       expect(got.status).toBe(413);
       expect(errorOf(got).code).toBe('request_too_large');
       expect(got.headers.connection).toBe('close');

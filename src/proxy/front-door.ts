@@ -170,7 +170,6 @@ export class FrontDoor {
     const exchange = new Exchange(this.context, inbound);
     this.active += 1;
     response.on('close', () => exchange.clientClosed());
-    response.on('drain', () => exchange.clientDrained());
     exchange.start();
   }
 

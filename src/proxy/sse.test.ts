@@ -26,8 +26,8 @@ describe('EventCutter', () => {
     expect(push(...pieces)).toEqual(wanted);
   });
 
-  it('passes the same piece on, uncopied, where it is whole', () => {
-    const piece = Buffer.from('data: a\n\n');
+  it.each(['data: a\n\n', 'data: a\r\n\r\n'])('passes the very piece %j on, uncopied, since it is whole', (text) => {
+    const piece = Buffer.from(text);
     expect(new EventCutter().push(piece)).toBe(piece);
   });
 

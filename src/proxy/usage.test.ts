@@ -21,6 +21,7 @@ describe('UsageTail', () => {
     ['responses', ['{"usage":{"input_tokens":5,"input_tokens_details":{"cached_tokens":4},"output_tokens":6}}'], { promptTokens: 5, completionTokens: 6, cachedTokens: 4 }],
     ['embeddings, which generate nothing', ['{"usage":{"prompt_tokens":7,"total_tokens":7}}'], { promptTokens: 7, completionTokens: -1 }],
     ['the event before [DONE]', [event('{"prompt_tokens":3,"completion_tokens":4}'), 'data: [DONE]\n\n'], { promptTokens: 3, completionTokens: 4 }],
+    ['the event before [DONE] and a comment', [event('{"prompt_tokens":3,"completion_tokens":4}'), ': ping\n\n', 'data: [DONE]\n\n'], { promptTokens: 3, completionTokens: 4 }],
     ['the last of several', [event('{"prompt_tokens":3,"completion_tokens":1}'), event('{"prompt_tokens":3,"completion_tokens":2}')], { completionTokens: 2 }],
     ['a usage cut in two pieces', ['{"usage":{"prompt_', 'tokens":31,"completion_tokens":2}}'], { promptTokens: 31, completionTokens: 2 }],
     ['a usage that is not last', ['{"usage":{"prompt_tokens":3,"completion_tokens":4},"x":"' + 'y'.repeat(9000) + '"}'], { promptTokens: 3, completionTokens: 4 }],

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Fault } from '../../src/sim/faults.ts';
 import { errorOf } from './testkit/client.ts';
 import { group, policy } from './testkit/manifests.ts';
-import { metric } from './testkit/router.ts';
+import { metric, reasonOf } from './testkit/router.ts';
+import { until } from './testkit/until.ts';
 import { World } from './testkit/world.ts';
 
 const always = { count: Infinity, afterTokens: 0, factor: 1, seconds: 0 };
@@ -111,6 +112,47 @@ describe('a stream that falls silent', () => {
     expect(stream.events).toHaveLength(2);
     expect(stream.events[0]).toBe('{"choices":[]}');
     expect(errorOf(stream.events[1])).toMatchObject({ type: 'upstream_error', code: 'upstream_timeout' });
+  });
+});
+
+describe('an engine that fails again and again', () => {
+  it('is left alone for a while, and comes back when it is well', async () => {
+    const engines = await world.sim(3, 'm');
+    const passive = { consecutiveFailures: 3, ejectFor: '1s' };
+    const addresses = engines.map((engine) => engine.address);
+    const router = await world.serve([group('m', addresses, { health: { passive } }), policy('m', roundRobin)]);
+    engines[0].setFault(fault('error'));
+    const failed: number[] = [];
+    await until('it is ejected', async () => {
+      const { status } = await world.client.chat('m');
+      if (status !== 200) failed.push(status);
+      return (await metric(router, 'hermes_endpoint_ejections_total')) === 1;
+    });
+    expect(failed).toEqual([500, 500, 500]);
+    expect(await reasonOf(router, 'm', 'e1')).toBe('Ejected');
+    engines[0].setFault(fault('none'));
+    await until('it is back', async () => (await reasonOf(router, 'm', 'e1')) === 'Ready');
+    const before = engines[0].state().requests;
+    expect(await statuses(false)).toEqual(Array(6).fill(200));
+    expect(engines[0].state().requests).toBeGreaterThan(before);
+  });
+});
+
+describe('an engine that sleeps', () => {
+  it('gets no requests, although it is healthy, until it wakes', async () => {
+    const engines = await world.sim(2, 'm');
+    const addresses = engines.map((engine) => engine.address);
+    const router = await world.serve([group('m', addresses), policy('m', roundRobin)]);
+    const post = (path: string): Promise<Response> => fetch(`http://${addresses[0]}${path}`, { method: 'POST' });
+    expect((await post('/sleep')).status).toBe(200);
+    await until('the router knows', async () => (await reasonOf(router, 'm', 'e1')) === 'Sleeping');
+    const before = engines[0].state().requests;
+    expect(await statuses(false)).toEqual(Array(6).fill(200));
+    expect(engines[0].state().requests).toBe(before);
+    await post('/wake_up');
+    await until('the router knows', async () => (await reasonOf(router, 'm', 'e1')) === 'Ready');
+    expect(await statuses(false)).toEqual(Array(6).fill(200));
+    expect(engines[0].state().requests).toBeGreaterThan(before);
   });
 });
 

@@ -1,7 +1,6 @@
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { group, policy } from './testkit/manifests.ts';
-import { metric } from './testkit/router.ts';
 import { until } from './testkit/until.ts';
 import { World } from './testkit/world.ts';
 
@@ -43,42 +42,5 @@ describe('what the router holds', () => {
     await until('it is closed', () => third.closed);
     expect((await world.client.chat('m')).status).toBe(200);
     second.destroy();
-  });
-});
-
-describe('a KV manager that hangs', () => {
-  let manager: Server;
-  const sockets = new Set<Socket>();
-
-  beforeEach(async () => {
-    manager = createServer((socket) => {
-      sockets.add(socket);
-      socket.on('error', () => undefined).resume();
-    });
-    await new Promise<void>((resolve) => manager.listen(0, '127.0.0.1', resolve));
-  });
-
-  afterEach(() => {
-    for (const socket of sockets) socket.destroy();
-    manager.close();
-  });
-
-  it('delays requests by one time-out at most, and after some of them not at all', async () => {
-    const engines = await world.sim(2, 'm');
-    const url = `http://127.0.0.1:${(manager.address() as AddressInfo).port}`;
-    const kvCache = { type: 'Manager', manager: { url, timeout: '100ms' } };
-    const addresses = engines.map((engine) => engine.address);
-    const router = await world.serve([
-      group('m', addresses, { kvCache }),
-      policy('m', { strategy: { type: 'KVAware' } }),
-    ]);
-    const failures = (reason: string): Promise<number> =>
-      metric(router, 'hermes_manager_failures_total', `reason="${reason}"`);
-    expect((await world.client.chat('m')).status).toBe(200);
-    expect(await failures('timeout')).toBe(1);
-    for (let i = 0; i < 30; i++) expect((await world.client.chat('m')).status).toBe(200);
-    // The breaker has opened: most requests have not asked.
-    expect(await failures('breaker_open')).toBeGreaterThan(15);
-    expect((await failures('timeout')) + (await failures('breaker_open'))).toBe(31);
   });
 });

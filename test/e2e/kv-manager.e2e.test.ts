@@ -1,0 +1,98 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { sendObject } from './testkit/engine.ts';
+import { group, policy, type Document } from './testkit/manifests.ts';
+import { metric, type RunningRouter } from './testkit/router.ts';
+import { until } from './testkit/until.ts';
+import { World } from './testkit/world.ts';
+
+let world: World;
+beforeEach(() => {
+  world = new World();
+});
+afterEach(() => world.close());
+
+const knownBy = (manager: string, addresses: readonly string[], timeout: string): Document[] => [
+  group('m', addresses, { kvCache: { type: 'Manager', manager: { url: `http://${manager}`, timeout } } }),
+  policy('m', { strategy: { type: 'KVAware' } }),
+];
+
+describe('a KV manager', () => {
+  it('is asked with the prompt and the candidates, and the request goes where it says', async () => {
+    const engines = await world.sim(3, 'm');
+    const addresses = engines.map((engine) => engine.address);
+    let best = 0;
+    const [manager] = await world.script(1, 'none', (_seen, response) => {
+      const matches = addresses.map((address, i) => ({ pod: `p${i}`, address, hit_rate: i === best ? 0.9 : 0 }));
+      sendObject(response, { model: 'm', block_size: 16, tokens: 100, matches });
+    });
+    await world.serve(knownBy(manager.address, addresses, '5s'));
+    for (best = 0; best < 3; best++) {
+      const before = engines[best].state().requests;
+      for (let i = 0; i < 5; i++) expect((await world.client.chat('m', { user: 'é' })).status).toBe(200);
+      expect(engines[best].state().requests).toBe(before + 5);
+    }
+    expect(manager.last).toMatchObject({ method: 'POST', url: '/match_sort' });
+    const messages = [{ role: 'user', content: 'Say something.' }];
+    expect(JSON.parse(manager.last.body)).toMatchObject({ model: 'm', messages, candidates: addresses });
+  });
+
+  it('may answer nonsense: requests are routed without it', async () => {
+    const engines = await world.sim(1, 'm');
+    const [manager] = await world.script(1, 'none', (_seen, response) => response.end('{"matches": 7}'));
+    const router = await world.serve(knownBy(manager.address, [engines[0].address], '5s'));
+    expect((await world.client.chat('m')).status).toBe(200);
+    expect(await failures(router, 'answer_invalid')).toBe(1);
+  });
+});
+
+describe('a KV manager that hangs', () => {
+  let manager: Server;
+  let address: string;
+  const sockets = new Set<Socket>();
+
+  beforeEach(async () => {
+    manager = createServer((socket) => {
+      sockets.add(socket);
+      socket.on('error', () => undefined).resume();
+    });
+    await new Promise<void>((resolve) => manager.listen(0, '127.0.0.1', resolve));
+    address = `127.0.0.1:${(manager.address() as AddressInfo).port}`;
+  });
+
+  afterEach(() => {
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+    manager.close();
+  });
+
+  it('delays requests by one time-out at most, and after some of them not at all', async () => {
+    const engines = await world.sim(2, 'm');
+    const addresses = engines.map((engine) => engine.address);
+    const router = await world.serve(knownBy(address, addresses, '100ms'));
+    expect((await world.client.chat('m')).status).toBe(200);
+    expect(await failures(router, 'timeout')).toBe(1);
+    for (let i = 0; i < 30; i++) expect((await world.client.chat('m')).status).toBe(200);
+    // The breaker has opened: most requests have not asked.
+    expect(await failures(router, 'breaker_open')).toBeGreaterThan(15);
+    expect((await failures(router, 'timeout')) + (await failures(router, 'breaker_open'))).toBe(31);
+  });
+
+  it('keeps nothing of a client that leaves meanwhile', async () => {
+    const [engine] = await world.sim(1, 'm');
+    const router = await world.serve(knownBy(address, [engine.address], '1s'), { flags: ['--max-buffered', '1Mi'] });
+    const leaving = new AbortController();
+    const waiting = world.client.chat('m', { user: 'x'.repeat(600_000) }, { signal: leaving.signal });
+    await until('the manager has been asked', () => sockets.size > 0);
+    leaving.abort();
+    await expect(waiting).rejects.toThrow();
+    await until('the look-up has ended', async () => (await failures(router, 'timeout')) === 1);
+    // There is room for as large a body again.
+    expect((await world.client.chat('m', { user: 'x'.repeat(600_000) })).status).toBe(200);
+    expect(engine.state().requests).toBe(1);
+  });
+});
+
+function failures(router: RunningRouter, reason: string): Promise<number> {
+  return metric(router, 'hermes_manager_failures_total', `reason="${reason}"`);
+}
