@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
+import { spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -59,9 +59,24 @@ spec:
 async function startRouter(folder: string, engines: readonly number[]): Promise<Contender> {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'engines.yaml'), manifests(engines));
+  const command = here('../../bin/hermes-router');
+  // The very first start strips the types of the sources, which takes memory; later ones find that done.
+  spawnSync(command, ['serve', '--help']);
   const anyPort = '127.0.0.1:0';
-  const args = ['serve', '--manifests', folder, '--listen', anyPort, '--admin', anyPort, '--metrics', anyPort];
-  const child = startPinned({ core: proxyCore, command: here('../../bin/hermes-router'), args });
+  const args = [
+    'serve',
+    '--manifests',
+    folder,
+    '--listen',
+    anyPort,
+    '--admin',
+    anyPort,
+    '--metrics',
+    anyPort,
+    '--drain-delay',
+    '0s',
+  ];
+  const child = startPinned({ core: proxyCore, command, args });
   const ports = await portsOf(child, ['proxy', 'metrics']);
   await ready(ports.metrics);
   return { name: 'hermes-router', port: ports.proxy, child };

@@ -37,6 +37,12 @@ describe('matchSortBody', () => {
       sent === null ? null : { model: 'm', ...sent, candidates: ['10.0.0.1:8000'] },
     );
   });
+
+  it('is not asked for messages that are nested too deeply to be written out', () => {
+    const depth = 100_000;
+    const messages: unknown = JSON.parse(`[${'{"1":'.repeat(depth)}1${'}'.repeat(depth)}]`);
+    expect(matchSortBody({ model: 'm', body: { messages }, candidates: [] })).toBeNull();
+  });
 });
 
 describe('parseMatchSort', () => {

@@ -18,7 +18,12 @@ export function matchSortBody({ model, body, candidates }: ManagerQuery): string
   const asked = promptOf(body);
   if (asked === null) return null;
   const salt = typeof body.cache_salt === 'string' ? { cache_salt: body.cache_salt } : {};
-  return JSON.stringify({ model, ...asked, ...salt, candidates });
+  try {
+    return JSON.stringify({ model, ...asked, ...salt, candidates });
+  } catch {
+    // Nested deeper than can be written out, which a client may send: the front door refuses it.
+    return null;
+  }
 }
 
 function promptOf(body: ManagerQuery['body']): Record<string, unknown> | null {

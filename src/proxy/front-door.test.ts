@@ -307,6 +307,16 @@ describe('a group with a KV manager', () => {
     at.clock.advance(100);
     expect(books(at)).toEqual(emptyBooks);
   });
+
+  it('whose look-up breaks its promise costs the request and nothing else', async () => {
+    const managerLookup = () => Promise.reject(new Error('canary of a look-up'));
+    const at = await opened([ok], { group: { managerLookup }, profile: { readsHits: true } });
+    const got = await ask(at);
+    expect(got.status).toBe(500);
+    expect(got.text).not.toContain('canary');
+    expect(at.refused).toEqual([500]);
+    expect(books(at)).toEqual(emptyBooks);
+  });
 });
 
 describe('a new table', () => {

@@ -7,12 +7,13 @@ import type { RoutingPolicy } from '../router/policy.ts';
 import type { Router } from '../router/router.ts';
 import type { TableStore } from '../router/table.ts';
 import type { Telemetry } from '../observability/telemetry.ts';
-import { sendError, statusOf } from './answers.ts';
+import { sendError, statusOf, writeError } from './answers.ts';
 import { BodyBudget, type BodyLimits } from './body-reader.ts';
 import { ScratchRequest, type ExchangeContext } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import { Exchange, type Inbound } from './exchange.ts';
 import { modelById, modelList, sendJson, unknownModel } from './model-list.ts';
+import { endOnceSent } from './linger.ts';
 import { parsePayload } from './payload.ts';
 import { askManagers } from './manager-hits.ts';
 import { isJson, RequestHeaders } from './request-headers.ts';
@@ -161,9 +162,20 @@ export class FrontDoor {
         startedAt,
       });
     };
-    if (asked === null) start(null);
-    // A look-up never rejects; a client that leaves meanwhile has closed its response.
-    else void asked.then((hits) => (response.destroyed ? this.bodies.release(payload.bytes.length) : start(hits)));
+    if (asked === null) {
+      start(null);
+      return;
+    }
+    const { length } = payload.bytes;
+    asked.then(
+      // A client that leaves meanwhile has closed its response.
+      (hits) => (response.destroyed ? this.bodies.release(length) : start(hits)),
+      // A look-up does not reject; should one do so, it costs one request and not the process.
+      (fault: unknown) => {
+        this.bodies.release(length);
+        this.refuse(response, whole.headers, fault);
+      },
+    );
   }
 
   private launch(response: ServerResponse, inbound: Inbound): void {
@@ -198,8 +210,12 @@ export class FrontDoor {
     const extra = ['x-request-id', headers.requestId];
     if (error.allow !== null) extra.push('allow', error.allow);
     // What is left of a body that was not read would be taken for the next request.
-    if (status === 413 || this.draining) extra.push('connection', 'close');
-    sendError(response, error, extra);
+    const close = status === 413 || this.draining;
+    if (close) extra.push('connection', 'close');
+    if (close && !response.req.complete) {
+      writeError(response, error, extra);
+      endOnceSent(response, this.dependencies.clock);
+    } else sendError(response, error, extra);
   }
 
   private asRoutingError(fault: unknown): RoutingError {

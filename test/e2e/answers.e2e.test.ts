@@ -117,6 +117,11 @@ describe('what a client is told', () => {
     expect(chunked).toContain('request_too_large');
   });
 
+  it('a body far over the limit is a 413 all the same, which no reset overtakes', async () => {
+    const body = Buffer.alloc(20_000_000, ' ');
+    for (let i = 0; i < 20; i++) expect((await client.post(chat, body)).status).toBe(413);
+  });
+
   it('headers over 16 KiB are a 431', async () => {
     const answer = await exchange(
       router.proxy,

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { errorOf } from './testkit/client.ts';
+import type { ScriptedEngine } from './testkit/engine.ts';
 import { Load } from './testkit/load.ts';
 import { group, policy } from './testkit/manifests.ts';
 import { metric, reasonOf } from './testkit/router.ts';
@@ -74,6 +75,33 @@ describe('a prompt that kills engines', () => {
     expect(answer.error).toMatchObject({ type: 'upstream_error', code: 'upstream_unreachable' });
     expect(engines.map((engine) => engine.seen.length).sort()).toEqual([0, 1, 1]);
     expect((await world.client.chat('m')).status).toBe(200);
+  });
+});
+
+describe('a prompt that ends engines for good', () => {
+  it.each([
+    ['over fresh connections', 0],
+    ['over connections that are in use', 12],
+  ])('%s ends two of four', async (_name, warmings) => {
+    const dead = new Set<ScriptedEngine>();
+    const engines = await world.script(4, 'm');
+    for (const engine of engines) {
+      engine.script = ({ body }, response) => {
+        if (!body.includes('poison')) {
+          response.end('{}');
+          return;
+        }
+        dead.add(engine);
+        void engine.close();
+      };
+    }
+    const addresses = engines.map((engine) => engine.address);
+    await world.serve([group('m', addresses), policy('m', { ...roundRobin, retries: { attempts: 5 } })]);
+    for (let i = 0; i < warmings; i++) expect((await world.client.chat('m')).status).toBe(200);
+    const answer = await world.client.chat('m', { user: 'poison' });
+    expect(dead.size).toBe(2);
+    expect([answer.status, answer.headers['x-should-retry']]).toEqual([502, 'false']);
+    for (let i = 0; i < 4; i++) expect((await world.client.chat('m')).status).toBe(200);
   });
 });
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Fault } from '../../src/sim/faults.ts';
 import { errorOf } from './testkit/client.ts';
@@ -112,6 +113,32 @@ describe('a stream that falls silent', () => {
     expect(stream.events).toHaveLength(2);
     expect(stream.events[0]).toBe('{"choices":[]}');
     expect(errorOf(stream.events[1])).toMatchObject({ type: 'upstream_error', code: 'upstream_timeout' });
+  });
+});
+
+describe('an engine that closes idle connections', () => {
+  it('just as the next request comes, costs no request and no retry', async () => {
+    let turn = 0;
+    const [engine] = await world.script(1, 'm', (_seen, response) => {
+      const { socket } = response;
+      // Without this the engine would announce how long it keeps connections.
+      response.setHeader('connection', 'keep-alive');
+      response.end('{}');
+      turn += 1;
+      response.on('finish', () => setTimeout(() => socket?.end(), turn % 4));
+    });
+    const router = await world.serve([group('m', [engine.address]), policy('m', { retries: { attempts: 0 } })]);
+    const ask = async (lane: number): Promise<number[]> => {
+      const answers: number[] = [];
+      for (let i = 0; i < 150; i++) {
+        answers.push((await world.client.chat('m')).status);
+        await sleep((i + lane) % 5);
+      }
+      return answers;
+    };
+    const answers = (await Promise.all([0, 1, 2, 3].map(ask))).flat();
+    expect(answers).toEqual(Array(600).fill(200));
+    expect(await metric(router, 'hermes_retries_total')).toBe(0);
   });
 });
 

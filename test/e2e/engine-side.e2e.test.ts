@@ -199,6 +199,30 @@ describe('weights', () => {
   });
 });
 
+describe('a retry at another backend', () => {
+  it.each([
+    ['whole', false],
+    ['streamed', true],
+  ])('is rewritten anew, and the %s answer has the asked name', async (_name, stream) => {
+    // Whichever of the two comes first resets its connections; the other one answers.
+    let failing: ScriptedEngine | null = null;
+    for (const engine of [plain, renamed]) {
+      engine.script = (seen, response) => {
+        failing ??= engine;
+        if (failing === engine) response.socket?.resetAndDestroy();
+        else echo(seen, response);
+      };
+    }
+    const { status, text } = await client.chat('shared', { stream });
+    expect(status).toBe(200);
+    expect(text).toContain('"model":"shared"');
+    expect([plain.last, renamed.last].map(({ body }) => (JSON.parse(body) as { model: string }).model)).toEqual([
+      'plain',
+      engineModel,
+    ]);
+  });
+});
+
 describe('one routable model', () => {
   it('need not be named, and the engine is told which one it is only where it is rewritten', async () => {
     const alone = await startRouter([group('plain', [plain.address], { models: [] }), policy('plain', { match: {} })]);

@@ -1,0 +1,171 @@
+import { mkdtempSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ManualClock } from '../../test/fixtures/manual-clock.ts';
+import { createLog, type Log } from '../observability/log.ts';
+import { Assembly } from './assembly.ts';
+import { followManifests, type Reloads } from './manifests.ts';
+import { gauges, tableView } from './views.ts';
+
+const canary = 'canary-of-a-secret';
+
+const group = (name: string, more = ''): string => `
+apiVersion: hermes-router.io/v1alpha1
+kind: BackendGroup
+metadata: {name: ${name}}
+spec:
+  models: [m-${name}]
+  discovery: {type: Static, static: {endpoints: [{name: e1, address: "127.0.0.1:1"}, {name: e2, address: "127.0.0.1:2"}]}}
+${more}`;
+
+const policy = (name: string, more = ''): string => `
+apiVersion: hermes-router.io/v1alpha1
+kind: RoutingPolicy
+metadata: {name: ${name}}
+spec:
+  backendRefs: [{name: ${name}}]
+${more}`;
+
+const withKey = '  connection: {apiKeySecretRef: {name: keys, key: token}}\n';
+const secret = `
+apiVersion: v1
+kind: Secret
+metadata: {name: keys}
+stringData: {token: ${canary}}`;
+
+let folder: string;
+let clock: ManualClock;
+let lines: string[];
+let log: Log;
+let tables: number;
+let assembly: Assembly;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'hermes-assembly-'));
+  clock = new ManualClock();
+  lines = [];
+  log = createLog((line) => lines.push(line));
+  tables = 0;
+  assembly = new Assembly({ clock, log, maxScrapesPerSecond: 300, onTable: () => (tables += 1) });
+});
+
+afterEach(() => {
+  assembly.close();
+  rmSync(folder, { recursive: true });
+});
+
+const write = (name: string, ...texts: string[]): void => writeFileSync(join(folder, name), texts.join('\n---\n'));
+
+function follow(): Reloads {
+  return followManifests(folder, 'hermes', assembly, { clock, log }).reloads;
+}
+
+/** Lets the watch see what has changed. */
+const look = (): void => clock.advance(700);
+
+describe('followManifests', () => {
+  it('puts what a folder says in force, and every change of it', () => {
+    write('a.yaml', group('g'), policy('g'));
+    const reloads = follow();
+    const { store } = assembly;
+    expect(store.current.models).toEqual(['m-g']);
+    expect(store.current.match('m-g', new Map())?.backends[0].group.endpoints).toHaveLength(2);
+    write('b.yaml', group('h'), policy('h'));
+    look();
+    expect(store.current.models).toEqual(['m-g', 'm-h']);
+    unlinkSync(join(folder, 'a.yaml'));
+    look();
+    expect(store.current.models).toEqual(['m-h']);
+    expect(reloads).toEqual({ good: 3, faulty: 0 });
+    expect(tables).toBeGreaterThanOrEqual(3);
+    expect(store.current.generation).toBeGreaterThanOrEqual(3);
+  });
+
+  it('says what is wrong, keeps the last good version, and counts it', () => {
+    write('a.yaml', group('g'), policy('g'));
+    const reloads = follow();
+    write('a.yaml', group('g'), policy('g', '  nonsense: 1\n'));
+    look();
+    expect(reloads).toEqual({ good: 1, faulty: 1 });
+    expect(assembly.store.current.match('m-g', new Map())?.profile).not.toBeNull();
+    const said = lines.join('\n');
+    expect(said).toContain('"path":"spec.nonsense"');
+    expect(said).toContain('the last good version stays in force');
+  });
+
+  it('keeps the slots of endpoints that stay', () => {
+    write('a.yaml', group('g'), policy('g'));
+    follow();
+    const before = assembly.store.current.groups.get('default/g')?.endpoints.map(({ slot }) => slot);
+    write('a.yaml', group('g', '  engine: SGLang\n'), policy('g'));
+    look();
+    expect(assembly.store.current.groups.get('default/g')?.endpoints.map(({ slot }) => slot)).toEqual(before);
+  });
+});
+
+describe('Assembly', () => {
+  it('gives a group the key of its secret, and takes up another', () => {
+    write('a.yaml', group('g', withKey), secret);
+    follow();
+    const key = () => assembly.store.current.groups.get('default/g')?.connection.apiKey;
+    expect(key()).toBe(canary);
+    write('a.yaml', group('g', withKey), secret.replace(canary, 'another'));
+    look();
+    expect(key()).toBe('another');
+  });
+
+  it('says which secret is missing', () => {
+    write('a.yaml', group('g', withKey));
+    follow();
+    expect(lines.join()).toContain('key token of Secret keys');
+  });
+
+  it('knows the models where all are declared, and waits where one is to be learned', () => {
+    write('a.yaml', group('g'));
+    follow();
+    expect(assembly.modelsKnown).toBe(true);
+    write('a.yaml', group('g').replace('models: [m-g]', 'models: []'));
+    look();
+    expect(assembly.modelsKnown).toBe(false);
+  });
+
+  it('says that discovery in a cluster does not work with files', () => {
+    write('a.yaml', group('g').replace(/discovery: .*/, 'discovery: {type: Service, service: {name: s, port: 80}}'));
+    follow();
+    const verdict = assembly.verdicts.find(({ key }) => key === 'default/g');
+    expect(verdict?.conditions).toContainEqual(expect.objectContaining({ type: 'Discovered', status: 'False' }));
+  });
+});
+
+describe('tableView', () => {
+  it('shows what is in force, and no secret', () => {
+    write('a.yaml', group('g', withKey), policy('g'), secret);
+    follow();
+    const { store, snapshot, verdicts, fleet } = assembly;
+    const text = JSON.stringify(tableView(store.current, snapshot, verdicts, fleet));
+    expect(JSON.parse(text)).toMatchObject({
+      models: ['m-g'],
+      policies: [{ policy: 'default/g', backends: [{ group: 'default/g', weight: 1 }] }],
+      groups: [{ group: 'default/g', models: ['m-g'], endpoints: { total: 2 } }],
+      faults: [],
+      lastGoodInForce: [],
+    });
+    expect(text).not.toContain(canary);
+    expect(lines.join()).not.toContain(canary);
+  });
+});
+
+describe('gauges', () => {
+  it('are numbers of the house, each of its own name', () => {
+    write('a.yaml', group('g'), policy('g'));
+    const reloads = follow();
+    const all = gauges(assembly, reloads, () => clock.now());
+    expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
+    const read = Object.fromEntries(all.map((one) => [one.name, one.read()]));
+    expect(read.hermes_endpoints_ready).toEqual([{ labels: { group: 'default/g' }, value: 2 }]);
+    expect(read.hermes_scrape_age_seconds).toEqual([{ labels: { group: 'default/g' }, value: 0 }]);
+    expect(read.hermes_config_reloads_total).toContainEqual({ labels: { result: 'good' }, value: 1 });
+    for (const { value } of Object.values(read).flat()) expect(Number.isFinite(value)).toBe(true);
+  });
+});
