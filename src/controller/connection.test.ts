@@ -17,7 +17,7 @@ function resolved(connection: object, secrets: Secrets = new Map(), namespace?: 
 
 const secrets: Secrets = new Map([
   ['default/tls', { 'ca.crt': 'PEM' }],
-  ['default/key', { token: 'abc', lined: 'abc\n' }],
+  ['default/key', { token: 'abc', lined: 'abc\n', twoLines: 'abc\ndef' }],
   ['other/key', { token: 'of-other' }],
 ]);
 
@@ -29,6 +29,7 @@ describe('resolveConnection', () => {
     ['the API key of a secret', { apiKeySecretRef: { name: 'key', key: 'token' } }, { scheme: 'http', apiKey: 'abc', forwardAuthorization: false }, []],
     ['an API key without the line end of its file', { apiKeySecretRef: { name: 'key', key: 'lined' } }, { scheme: 'http', apiKey: 'abc', forwardAuthorization: false }, []],
     ["the client's Authorization", { forwardAuthorization: true }, { scheme: 'http', forwardAuthorization: true }, []],
+    ['an API key of two lines', { apiKeySecretRef: { name: 'key', key: 'twoLines' } }, { scheme: 'http', forwardAuthorization: false }, ['a value of visible ASCII in Secret key']],
     ['a missing secret', { apiKeySecretRef: { name: 'none', key: 'token' } }, { scheme: 'http', forwardAuthorization: false }, ['key token of Secret none']],
     ['a missing key of a secret', { apiKeySecretRef: { name: 'key', key: 'none' } }, { scheme: 'http', forwardAuthorization: false }, ['key none of Secret key']],
     ['missing authorities', { scheme: 'https', caSecretRef: { name: 'key' } }, { scheme: 'https', forwardAuthorization: false }, ['key ca.crt of Secret key']],

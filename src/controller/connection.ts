@@ -8,6 +8,9 @@ export interface ResolvedConnection {
   readonly missing: readonly string[];
 }
 
+/** Anything but visible ASCII in a key would make two headers of one, or none. */
+const headerValue = /^[\x21-\x7e]+$/;
+
 /** Puts the secrets that a group's connection names in their places. */
 export function resolveConnection(group: BackendGroup, secrets: Secrets): ResolvedConnection {
   const { scheme, serverName, caSecretRef, apiKeySecretRef, forwardAuthorization } = group.spec.connection;
@@ -20,13 +23,21 @@ export function resolveConnection(group: BackendGroup, secrets: Secrets): Resolv
   };
   const ca = caSecretRef === undefined ? undefined : value(caSecretRef.name, 'ca.crt');
   const apiKey = apiKeySecretRef === undefined ? undefined : value(apiKeySecretRef.name, apiKeySecretRef.key);
+  const usable = usableKey(apiKey);
+  if (apiKey !== undefined && usable === null)
+    missing.push(`a value of visible ASCII in Secret ${apiKeySecretRef?.name}`);
   const connection: Connection = {
     scheme,
     forwardAuthorization,
     ...(ca === undefined ? {} : { ca }),
     ...(serverName === undefined ? {} : { serverName }),
-    // A line end in a key, as editors leave it, would end the header.
-    ...(apiKey === undefined ? {} : { apiKey: apiKey.trim() }),
+    ...(usable === null ? {} : { apiKey: usable }),
   };
   return { connection, missing };
+}
+
+/** A key without the line end that editors leave; null where it does not fit a header. */
+function usableKey(text: string | undefined): string | null {
+  const key = text?.trim() ?? '';
+  return headerValue.test(key) ? key : null;
 }

@@ -188,7 +188,7 @@ export class Exchange implements UpstreamHandler, Timed {
   private decide(attempts: Attempts): void {
     const { context, inbound } = this;
     const { scratch } = context;
-    writePrompt(inbound.payload, scratch.prompt);
+    writePrompt(inbound.payload, inbound.model, scratch.prompt);
     scratch.model = inbound.model;
     scratch.headers = inbound.headers;
     scratch.user = inbound.payload.user;

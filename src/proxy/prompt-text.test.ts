@@ -11,7 +11,8 @@ interface Keys {
 }
 
 function keysOf(json: string, prompt = new Prompt()): Keys {
-  writePrompt(parsePayload(Buffer.from(json)), prompt);
+  const payload = parsePayload(Buffer.from(json));
+  writePrompt(payload, payload.model, prompt);
   const blocks = prompt.blocks();
   return { tokens: prompt.tokens, keys: [...prompt.keys.subarray(0, 2 * blocks)] };
 }

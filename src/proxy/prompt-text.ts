@@ -7,8 +7,8 @@ import { decode, type Payload } from './payload.ts';
  * chat templates use. Not the engine's own template, but equal prefixes here mean equal prefixes there. Throws
  * RoutingError for what is nested too deeply to be written out.
  */
-export function writePrompt(payload: Payload, prompt: Prompt): void {
-  const { body, utf8, model } = payload;
+export function writePrompt(payload: Payload, model: string, prompt: Prompt): void {
+  const { body, utf8 } = payload;
   const salt = body.cache_salt;
   prompt.begin(model, typeof salt !== 'string' ? '' : utf8 ? salt : decode(salt));
   const writer = new PromptWriter(prompt, utf8);

@@ -155,6 +155,7 @@ class SimServer {
   }
 
   private refuse(seconds: number): void {
+    this.cancelReturn?.();
     const port = Number(this.address.slice(this.address.lastIndexOf(':') + 1));
     const closed = this.stopListening();
     this.cancelReturn = (this.options.clock ?? wallClock).after(seconds * 1000, () => {
