@@ -181,7 +181,19 @@ ${cpus()[0].model}, ${cpus().length} cores, Linux ${release()}; Node ${process.v
   }
 }
 
+function checkPrograms(): void {
+  for (const [command, flag] of [
+    ['nginx', '-v'],
+    ['wrk', '-v'],
+    ['taskset', '--version'],
+  ]) {
+    const { error } = spawnSync(command, [flag]);
+    if (error !== undefined) throw new Error(`${command} is missing: apt-get install nginx-light wrk util-linux`);
+  }
+}
+
 async function main(): Promise<void> {
+  checkPrograms();
   pinSelf(loadCore);
   const ports = await freePorts(engineCount);
   children.push(await startEngines(loadCore, join(folder, 'engines'), ports));

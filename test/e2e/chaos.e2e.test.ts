@@ -5,7 +5,7 @@ import type { SimEngine } from '../../src/sim/server.ts';
 import { errorOf, type EventStream } from './testkit/client.ts';
 import { group, policy } from './testkit/manifests.ts';
 import { Chance } from './testkit/mutations.ts';
-import { reasonOf } from './testkit/router.ts';
+import { metric, reasonOf } from './testkit/router.ts';
 import { until } from './testkit/until.ts';
 import { World } from './testkit/world.ts';
 
@@ -42,6 +42,9 @@ it(`engines fail in every way while clients leave at any moment: every answer is
   };
   await Promise.all(Array.from({ length: lanes }, lane));
   expect(unclear).toEqual([]);
+  // It was not calm.
+  expect(await metric(router, 'hermes_retries_total')).toBeGreaterThan(10);
+  expect(await metric(router, 'hermes_broken_answers_total')).toBeGreaterThan(100);
   for (const engine of engines) engine.setFault(healthy);
   for (const i of engines.keys()) {
     await until('the engine is back', async () => (await reasonOf(router, 'm', `e${i + 1}`)) === 'Ready');
