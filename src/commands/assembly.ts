@@ -5,7 +5,7 @@ import { resolveConnection } from '../controller/connection.ts';
 import type { ManifestSnapshot } from '../controller/manifest-state.ts';
 import { Fleet } from '../datalayer/fleet.ts';
 import type { FleetChange, FleetEvent } from '../datalayer/report.ts';
-import { UndiciProbe } from '../datalayer/undici-probe.ts';
+import { NodeProbe } from '../datalayer/node-probe.ts';
 import { ApproximateIndex } from '../indexer/approximate.ts';
 import { errorText, rateLimited, type Log } from '../observability/log.ts';
 import { registry } from '../policies/index.ts';
@@ -63,7 +63,7 @@ export class Assembly {
     this.fleet = new Fleet({
       states: this.states,
       clock,
-      fetch: new UndiciProbe(clock),
+      fetch: new NodeProbe(clock),
       onChange: (_key, change) => this.fleetChanged(change),
       onRestart: (slot) => this.index.forget(slot),
       onEvent: (event) => this.fleetEvent(event),

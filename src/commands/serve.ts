@@ -7,7 +7,6 @@ import { Traffic } from '../observability/traffic.ts';
 import { FrontDoor } from '../proxy/front-door.ts';
 import { createProxyServer, renewCertificate } from '../proxy/server.ts';
 import { SocketClient } from '../proxy/upstream/socket-client.ts';
-import { UndiciClient } from '../proxy/upstream/undici-client.ts';
 import type { UpstreamClient } from '../proxy/upstream/client.ts';
 import { Assembly } from './assembly.ts';
 import { drainOnSignal } from './drain.ts';
@@ -106,7 +105,7 @@ async function serve(flags: Flags, log: Log): Promise<number> {
     clock,
     log,
     limits,
-    upstream: upstreamClient(flags),
+    upstream: await upstreamClient(flags),
   });
   const tls = tlsFiles(flags);
   const server = createProxyServer(
@@ -159,10 +158,11 @@ function openManifests(flags: Flags, assembly: Assembly, log: Log) {
   }
 }
 
-function upstreamClient(flags: Flags): UpstreamClient {
+async function upstreamClient(flags: Flags): Promise<UpstreamClient> {
   const name = flags['upstream-client'];
   if (name === 'socket') return new SocketClient(clock);
-  if (name === 'undici') return new UndiciClient(clock);
+  // Loaded only when asked for: the library takes 25 MB.
+  if (name === 'undici') return new (await import('../proxy/upstream/undici-client.ts')).UndiciClient(clock);
   throw new UsageError(`--upstream-client ${name}: write socket or undici`);
 }
 

@@ -1,4 +1,4 @@
-import { Pool, type Dispatcher } from 'undici';
+import type { Dispatcher, Pool } from 'undici';
 import type { Candidates } from '../router/candidates.ts';
 import type { Clock } from '../router/clock.ts';
 import type { ManagerLookup, ManagerQuery } from '../router/policy.ts';
@@ -54,7 +54,11 @@ const nothing: HitRates = new Map();
 export function createManagerLookup(options: ManagerLookupOptions): OpenManagerLookup {
   const { url, clock, onFailure, maxInFlight = 64 } = options;
   // Our own timer covers connecting, waiting and reading alike; a redirect is an answer like any other status.
-  const pool = new Pool(url.origin, { connections: maxInFlight, headersTimeout: 0, bodyTimeout: 0, connectTimeout: 0 });
+  // The library takes 25 MB: a router whose groups ask no manager goes without.
+  const pool = import('undici').then(
+    ({ Pool }) =>
+      new Pool(url.origin, { connections: maxInFlight, headersTimeout: 0, bodyTimeout: 0, connectTimeout: 0 }),
+  );
   const breaker = new Breaker(clock, options.random);
   let inFlight = 0;
 
@@ -62,7 +66,7 @@ export function createManagerLookup(options: ManagerLookupOptions): OpenManagerL
     const abort = new AbortController();
     const cancel = clock.after(options.timeout, () => abort.abort());
     try {
-      return settle(await exchange(pool, url, body, abort.signal), ticket);
+      return settle(await exchange(await pool, url, body, abort.signal), ticket);
     } catch {
       // undici's many errors are one thing to the reader of a counter: the manager could not be talked to.
       breaker.failed(ticket);
@@ -112,7 +116,7 @@ export function createManagerLookup(options: ManagerLookupOptions): OpenManagerL
     }
   }
 
-  return { lookup, close: () => pool.destroy() };
+  return { lookup, close: async () => (await pool).destroy() };
 }
 
 interface Answer {

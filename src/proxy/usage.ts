@@ -8,8 +8,9 @@ export interface Usage {
 /** Where an engine said nothing. */
 export const noUsage: Usage = Object.freeze({ promptTokens: -1, completionTokens: -1, cachedTokens: -1 });
 
-/** Usage stands near the end of an answer: at most so many bytes from there are looked at. */
-const tailBytes = 4096;
+/** At most so many bytes from the word usage on are looked at; what engines say there takes a third of it. */
+const usageBytes = 1024;
+const usageKey = Buffer.from('"usage"');
 const promptPattern = /"(?:prompt|input)_tokens"\s*:\s*(\d{1,12})/;
 const completionPattern = /"(?:completion|output)_tokens"\s*:\s*(\d{1,12})/;
 const cachedPattern = /"cached_tokens"\s*:\s*(\d{1,12})/;
@@ -32,9 +33,9 @@ export class UsageTail {
   read(): Usage {
     const pieces = [this.third, this.before, this.last].filter((piece) => piece !== null);
     const bytes = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
-    const at = bytes.lastIndexOf('"usage"');
+    const at = bytes.lastIndexOf(usageKey);
     if (at < 0 || bytes[bytes.length - 1] === undefined) return noUsage;
-    const text = bytes.toString('latin1', at, Math.min(bytes.length, at + tailBytes));
+    const text = bytes.toString('latin1', at, Math.min(bytes.length, at + usageBytes));
     return {
       promptTokens: field(text, promptPattern),
       completionTokens: field(text, completionPattern),

@@ -7,17 +7,17 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
 import type { ProbeRequest, ProbeResult } from './probe.ts';
 import { realClock } from './testkit.ts';
-import { UndiciProbe } from './undici-probe.ts';
+import { NodeProbe } from './node-probe.ts';
 
 const read = (name: string) => readFileSync(new URL(`testdata/${name}`, import.meta.url), 'utf8');
 const cert = read('engine.test-cert.pem');
 const key = read('engine.test-key.pem');
 
-let probe: UndiciProbe;
+let probe: NodeProbe;
 let servers: { server: Server; sockets: Set<Socket> }[];
 
 beforeEach(() => {
-  probe = new UndiciProbe(realClock);
+  probe = new NodeProbe(realClock);
   servers = [];
 });
 
@@ -57,7 +57,7 @@ function ask(port: number, changes: Partial<ProbeRequest> & { https?: boolean } 
 
 const fault = (result: ProbeResult) => (result.ok ? result.body.toString() : result.fault);
 
-describe('UndiciProbe', () => {
+describe('NodeProbe', () => {
   it('reads an answer whole', async () => {
     const port = await http((request, response) => {
       response.write(`${request.method} `);
@@ -254,7 +254,7 @@ describe('UndiciProbe', () => {
     const port = await http((_request, response) => response.end());
     const clock = new ManualClock();
     probe.close();
-    probe = new UndiciProbe(clock);
+    probe = new NodeProbe(clock);
     await ask(port);
     expect(clock.pending).toBe(0);
   });
