@@ -1,5 +1,16 @@
 // The layers of docs/design/0001-layers.md: imports point downward only, without circles.
-const rooms = ['router', 'observability', 'policies', 'indexer', 'datalayer', 'api', 'controller', 'proxy', 'epp', 'sim'];
+const rooms = [
+  'router',
+  'observability',
+  'policies',
+  'indexer',
+  'datalayer',
+  'api',
+  'controller',
+  'proxy',
+  'epp',
+  'sim',
+];
 const allowed = {
   router: [],
   observability: [],
@@ -33,7 +44,12 @@ module.exports = {
       from: { path: '^src/router/', pathNot: '\\.(test|suite|fixture)\\.ts$' },
       to: { path: 'node_modules' },
     },
-    { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/', pathNot: '\\.(test|suite|fixture|d)\\.ts$|^src/main\\.ts$' }, to: {} },
+    {
+      name: 'no-orphans',
+      severity: 'error',
+      from: { orphan: true, path: '^src/', pathNot: '\\.(test|suite|fixture|d)\\.ts$|^src/main\\.ts$' },
+      to: {},
+    },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
