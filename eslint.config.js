@@ -46,5 +46,20 @@ export default tseslint.config(
       '@typescript-eslint/no-unsafe-return': 'off',
     },
   },
+  {
+    // An ES import of node:http reads its lazy getters, one of which loads all of Node's fetch: 16 MB.
+    files: ['src/**/*.ts'],
+    ignores: ['**/*.test.ts', '**/*.suite.ts', '**/*.fixture.ts', '**/testkit.ts', '**/testdata/**'],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        {
+          name: 'node:http',
+          allowTypeImports: true,
+          message: "Take values from process.getBuiltinModule('node:http'): the import loads 16 MB of fetch.",
+        },
+      ],
+    },
+  },
   { files: ['*.js'], ...tseslint.configs.disableTypeChecked },
 );

@@ -1,4 +1,3 @@
-import { createServer } from 'node:http';
 import { readFileSync } from 'node:fs';
 import { adminApp, isLoopbackName, metricsApp, type AdminSources } from '../observability/admin-server.ts';
 import { createLog, type Log } from '../observability/log.ts';
@@ -16,6 +15,8 @@ import { followTls, listen, OutsideError, readTls } from './listen.ts';
 import { followManifests } from './manifests.ts';
 import { gauges, tableView } from './views.ts';
 import { wallClock as clock } from './wall-clock.ts';
+
+const http = process.getBuiltinModule('node:http');
 
 const defaults = {
   manifests: '',
@@ -127,7 +128,7 @@ async function serve(flags: Flags, log: Log): Promise<number> {
     table: () => tableView(store.current, assembly.snapshot, assembly.verdicts, fleet),
     stats: () => traffic.stats(),
   };
-  const small = [createServer(metricsApp(sources)), createServer(adminApp(sources, token))];
+  const small = [http.createServer(metricsApp(sources)), http.createServer(adminApp(sources, token))];
   // Before anybody can know that the router is there: a signal that comes right then drains it, too.
   const drained = drainOnSignal({ server, frontDoor, log, ...drain });
   await listen(small[0], 'metrics', addresses.metrics, log);

@@ -1,8 +1,10 @@
-import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Clock } from '../router/clock.ts';
 import type { HttpProbe, ProbeAccess, ProbeFault, ProbeRequest, ProbeResult } from './probe.ts';
 import type { TlsSettings } from './targets.ts';
+
+const { Agent: HttpAgent, request: httpRequest } = process.getBuiltinModule('node:http');
 
 /** Health, metrics and models of one endpoint may be asked at once; a hung one must not hold up the others. */
 const connectionsPerEndpoint = 3;

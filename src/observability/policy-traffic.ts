@@ -8,16 +8,17 @@ export const Column = { requests: 0, errors: 1, estimated: 2, predicted: 3, prom
 /** First-token times that are kept for percentiles. */
 const remembered = 512;
 const minute = 60_000;
+/** Status codes have three digits. */
+const codeClasses = 10;
 
 /** Traffic of one policy: counters since the start and a window of the last minute. */
 export class PolicyTraffic implements PolicyTelemetry {
-  /** Requests by `group` and code class, such as `2xx`. */
-  readonly requests = new Map<string, number>();
+  /** Requests by group; each counts by class of the status code, `2xx` at 2. */
+  readonly requests = new Map<string, Float64Array>();
   readonly timeToFirstToken = new HistogramSeries(secondsBuckets);
   readonly interToken = new HistogramSeries(secondsBuckets);
   readonly duration = new HistogramSeries(secondsBuckets);
   readonly decision = new HistogramSeries([0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.01]);
-  readonly window: Window;
   promptTokens = 0;
   completionTokens = 0;
   cachedTokens = 0;
@@ -27,6 +28,7 @@ export class PolicyTraffic implements PolicyTelemetry {
   /** When the last request ended, in milliseconds of the clock. */
   lastAt: number;
   private readonly now: () => number;
+  private readonly window: Window;
   /** The last first-token times in milliseconds, and when each was told. */
   private readonly firstTokens = new Float64Array(remembered);
   private readonly firstTokensAt = new Float64Array(remembered);
@@ -35,7 +37,7 @@ export class PolicyTraffic implements PolicyTelemetry {
   constructor(now: () => number) {
     this.now = now;
     this.lastAt = now();
-    this.window = new Window(Object.keys(Column).length, now);
+    this.window = new Window(Object.keys(Column).length, this.lastAt);
   }
 
   started(): void {
@@ -49,18 +51,23 @@ export class PolicyTraffic implements PolicyTelemetry {
   finished(result: RequestResult): void {
     this.inFlight -= 1;
     this.lastAt = this.now();
-    const key = `${result.group}\n${codeClass(result.status)}`;
-    this.requests.set(key, (this.requests.get(key) ?? 0) + 1);
+    this.countsOf(result.group)[Math.floor(result.status / 100)] += 1;
     if (result.broken) this.broken += 1;
     this.duration.observe(result.duration / 1000);
     this.decision.observe(result.decisionMicroseconds / 1_000_000);
     this.times(result);
-    this.tokens(result);
     const { window } = this;
+    window.advance(this.lastAt);
     window.add(Column.requests, 1);
     if (result.status >= 500 || result.broken) window.add(Column.errors, 1);
     window.add(Column.estimated, result.estimatedTokens);
     window.add(Column.predicted, result.estimatedCached);
+    this.tokens(result);
+  }
+
+  /** Sum of a column over the last minute. */
+  lastMinute(column: number): number {
+    return this.window.sum(column, this.now());
   }
 
   /** First-token times of the last minute, sorted, in milliseconds; of more than 512 the latest. */
@@ -71,6 +78,15 @@ export class PolicyTraffic implements PolicyTelemetry {
       .subarray(0, known)
       .filter((_time, i) => this.firstTokensAt[i] > oldest)
       .sort();
+  }
+
+  private countsOf(group: string): Float64Array {
+    let counts = this.requests.get(group);
+    if (counts === undefined) {
+      counts = new Float64Array(codeClasses);
+      this.requests.set(group, counts);
+    }
+    return counts;
   }
 
   private times(result: RequestResult): void {
@@ -93,8 +109,4 @@ export class PolicyTraffic implements PolicyTelemetry {
     this.window.add(Column.prompt, Math.max(0, result.promptTokens));
     this.window.add(Column.cached, result.cachedTokens);
   }
-}
-
-function codeClass(status: number): string {
-  return `${Math.floor(status / 100)}xx`;
 }

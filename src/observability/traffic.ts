@@ -53,13 +53,12 @@ export class Traffic implements Telemetry {
   stats(): PolicyStats[] {
     this.dropIdle();
     return [...this.policies].map(([policy, traffic]) => {
-      const { window } = traffic;
       const firstTokens = traffic.recentFirstTokens();
       return {
         policy,
         windowSeconds: 60,
-        requestsPerMinute: window.sum(Column.requests),
-        errorsPerMinute: window.sum(Column.errors),
+        requestsPerMinute: traffic.lastMinute(Column.requests),
+        errorsPerMinute: traffic.lastMinute(Column.errors),
         prefixHitPercent: Math.round(100 * hitRatio(traffic)),
         ttftP50Milliseconds: percentile(firstTokens, 0.5),
         ttftP90Milliseconds: percentile(firstTokens, 0.9),
@@ -178,22 +177,25 @@ export class Traffic implements Telemetry {
 }
 
 function requestSamples(metricName: string, policy: string, traffic: PolicyTraffic): Sample[] {
-  return [...traffic.requests].map(([key, value]) => {
-    const [group, code] = key.split('\n');
-    return { metricName, labels: { policy, group, code }, value };
-  });
+  const samples: Sample[] = [];
+  for (const [group, counts] of traffic.requests) {
+    counts.forEach((value, codeClass) => {
+      if (value > 0) samples.push({ metricName, labels: { policy, group, code: `${codeClass}xx` }, value });
+    });
+  }
+  return samples;
 }
 
-function predictedRatio({ window }: PolicyTraffic): number {
-  return ratio(window.sum(Column.predicted), window.sum(Column.estimated));
+function predictedRatio(traffic: PolicyTraffic): number {
+  return ratio(traffic.lastMinute(Column.predicted), traffic.lastMinute(Column.estimated));
 }
 
-function realRatio({ window }: PolicyTraffic): number {
-  return ratio(window.sum(Column.cached), window.sum(Column.prompt));
+function realRatio(traffic: PolicyTraffic): number {
+  return ratio(traffic.lastMinute(Column.cached), traffic.lastMinute(Column.prompt));
 }
 
 function hitRatio(traffic: PolicyTraffic): number {
-  return traffic.window.sum(Column.prompt) > 0 ? realRatio(traffic) : predictedRatio(traffic);
+  return traffic.lastMinute(Column.prompt) > 0 ? realRatio(traffic) : predictedRatio(traffic);
 }
 
 function ratio(part: number, whole: number): number {

@@ -1,6 +1,8 @@
-import { createServer as createHttpServer, ServerResponse, type RequestListener, type Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import { createServer as createHttpsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+
+const { createServer: createHttpServer, ServerResponse } = process.getBuiltinModule('node:http');
 
 /** Certificate and key in PEM. */
 export interface TlsMaterial {

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Clock } from '../router/clock.ts';
 import type { Engine } from './engine.ts';
@@ -10,6 +10,8 @@ import { routes, sendJson } from './http/routes.ts';
 import { KvEventPublisher, type KvEventAddresses } from './kv-publisher.ts';
 import { defaultServiceModel, type ServiceModel } from './service-model.ts';
 import { wallClock } from './wall-clock.ts';
+
+const { createServer } = process.getBuiltinModule('node:http');
 
 /** What a simulated engine is started with; everything but `models` has a default. */
 export interface SimEngineOptions {
