@@ -19,4 +19,6 @@ export interface EndpointSeed {
   readonly labels: Readonly<Record<string, string>>;
   /** Named ports beside the serving one, such as `zmq-pub`. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Whether discovery itself holds it ready; absent is yes. A Pod that is not gets no requests and no probes. */
+  readonly discoveredReady?: boolean;
 }
