@@ -1,7 +1,7 @@
 import type { BackendGroup } from '../api/backend-group.ts';
-import { compile, keyOf, type GroupSurroundings } from '../controller/compile.ts';
+import { Compiler, keyOf, type GroupSurroundings } from '../controller/compile.ts';
 import type { Verdict } from '../controller/conditions.ts';
-import { resolveConnection } from '../controller/connection.ts';
+import { StaticDiscovery, type Discovery } from '../controller/found.ts';
 import type { ManifestSnapshot } from '../controller/manifest-state.ts';
 import { Fleet } from '../datalayer/fleet.ts';
 import type { FleetChange, FleetEvent } from '../datalayer/report.ts';
@@ -13,7 +13,7 @@ import type { Clock } from '../router/clock.ts';
 import { Router } from '../router/router.ts';
 import { EndpointStates } from '../router/states.ts';
 import { TableStore } from '../router/table.ts';
-import { groupTarget, unsupportedDiscovery } from './group-target.ts';
+import { GroupTargets } from './group-targets.ts';
 import { PrefixSources } from './prefix-sources.ts';
 
 /** Milliseconds between looks at what engines have said of their cache size. */
@@ -25,6 +25,8 @@ export interface AssemblyOptions {
   readonly maxScrapesPerSecond: number;
   /** A new table is in force. */
   readonly onTable: () => void;
+  /** Where endpoints come from; absent: only from the groups themselves. */
+  readonly discovery?: Discovery;
 }
 
 const nothing: ManifestSnapshot = {
@@ -47,13 +49,17 @@ export class Assembly {
   verdicts: readonly Verdict[] = [];
   snapshot: ManifestSnapshot = nothing;
   private readonly options: AssemblyOptions;
-  private connections = new Map<string, ReturnType<typeof resolveConnection>>();
+  private readonly discovery: Discovery;
+  private readonly compiler: Compiler;
+  private readonly groups = new GroupTargets();
   private scheduled = false;
   private cancelCapacity: () => void;
 
   constructor(options: AssemblyOptions) {
     this.options = options;
     const { clock, log } = options;
+    this.discovery = options.discovery ?? new StaticDiscovery();
+    this.compiler = new Compiler(registry, { states: this.states, random: Math.random });
     this.router = new Router({ states: this.states, random: Math.random });
     this.sources = new PrefixSources(
       this.index,
@@ -75,15 +81,12 @@ export class Assembly {
   /** Puts the resources in force. */
   update(snapshot: ManifestSnapshot): void {
     this.snapshot = snapshot;
-    this.connections = new Map(
-      snapshot.groups.map((group) => [keyOf(group.metadata), resolveConnection(group, snapshot.secrets)]),
-    );
-    for (const [group, { missing }] of this.connections) {
-      for (const secret of missing)
-        this.options.log.warn('a secret is missing; engines will refuse the router', { group, secret });
+    this.groups.update(snapshot.groups, snapshot.secrets, this.discovery);
+    for (const { group, secret } of this.groups.missing()) {
+      this.options.log.warn('a secret is missing; engines will refuse the router', { group, secret });
     }
     this.sources.retain(snapshot.groups);
-    this.fleet.reconcile(snapshot.groups.map((group) => groupTarget(group, this.connectionOf(group))));
+    this.fleet.reconcile(this.groups.targets);
     this.compile();
   }
 
@@ -102,38 +105,29 @@ export class Assembly {
 
   private compile(): void {
     const { snapshot, store } = this;
-    const groups = new Map(snapshot.groups.map((group) => [keyOf(group.metadata), group]));
-    const { table, verdicts } = compile(
-      {
-        generation: store.current.generation + 1,
-        groups: snapshot.groups,
-        policies: snapshot.policies,
-        broken: snapshot.broken,
-        surroundings: (key) => this.surroundings(key, groups),
-      },
-      registry,
-      { states: this.states, random: Math.random },
-    );
+    const resources = new Map(snapshot.groups.map((group) => [keyOf(group.metadata), group]));
+    const { table, verdicts } = this.compiler.compile({
+      generation: store.current.generation + 1,
+      groups: snapshot.groups,
+      policies: snapshot.policies,
+      broken: snapshot.broken,
+      surroundings: (key) => this.surroundings(key, resources),
+    });
     this.verdicts = verdicts;
     store.current = table;
     this.options.onTable();
   }
 
-  private surroundings(key: string, groups: ReadonlyMap<string, BackendGroup>): GroupSurroundings {
-    const group = groups.get(key);
+  private surroundings(key: string, resources: ReadonlyMap<string, BackendGroup>): GroupSurroundings {
+    const group = resources.get(key);
     if (group === undefined) throw new Error(`no group ${key} to compile`);
     return {
       endpoints: this.fleet.endpoints(key),
       learnedModels: this.fleet.models(key),
-      connection: this.connectionOf(group),
-      unsupported: unsupportedDiscovery(group),
+      connection: this.groups.connection(key),
+      discovered: this.groups.discovered(key),
       ...this.sources.of(group),
     };
-  }
-
-  private connectionOf(group: BackendGroup) {
-    const resolved = this.connections.get(keyOf(group.metadata)) ?? resolveConnection(group, this.snapshot.secrets);
-    return resolved.connection;
   }
 
   /** Many changes of one moment make one table. */

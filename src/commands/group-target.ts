@@ -6,7 +6,11 @@ import type { Connection } from '../router/policy.ts';
 import { keyOf } from '../controller/compile.ts';
 
 /** What the datalayer is to watch for a group. */
-export function groupTarget(group: BackendGroup, connection: Connection): GroupTarget {
+export function groupTarget(
+  group: BackendGroup,
+  connection: Connection,
+  endpoints: readonly EndpointSeed[],
+): GroupTarget {
   const { spec, metadata } = group;
   const { metrics, health } = spec;
   const { scheme, ca, serverName, apiKey } = connection;
@@ -16,7 +20,7 @@ export function groupTarget(group: BackendGroup, connection: Connection): GroupT
     namespace: metadata.namespace ?? 'default',
     name: metadata.name,
     engine: spec.engine,
-    endpoints: staticSeeds(group),
+    endpoints,
     scheme,
     ...(scheme === 'https' ? { tls } : {}),
     ...(apiKey === undefined ? {} : { apiKey }),
@@ -36,22 +40,4 @@ export function groupTarget(group: BackendGroup, connection: Connection): GroupT
       passive: { ...health.passive, ejectFor: parseDuration(health.passive.ejectFor) },
     },
   };
-}
-
-/** Why a group's discovery finds nothing here, or null where it works. */
-export function unsupportedDiscovery(group: BackendGroup): string | null {
-  const { type } = group.spec.discovery;
-  if (type === 'Static') return null;
-  return `discovery ${type} needs a cluster; with --manifests use discovery type Static`;
-}
-
-function staticSeeds(group: BackendGroup): EndpointSeed[] {
-  const { discovery } = group.spec;
-  if (discovery.type !== 'Static') return [];
-  return discovery.static.endpoints.map(({ name, address, labels, ports }) => ({
-    name,
-    address,
-    labels: labels ?? {},
-    ports: Object.fromEntries((ports ?? []).map((port) => [port.name, port.port])),
-  }));
 }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { endpoint, readyStates } from '../../test/fixtures/fleet.ts';
 import type { BackendGroup } from '../api/backend-group.ts';
@@ -8,12 +9,15 @@ import type { PluginContext } from '../policies/definition.ts';
 import { noPrefixSource } from '../router/prefix.ts';
 import {
   compile,
+  Compiler,
   keyOf,
+  type AcceptedPolicy,
   type BrokenPolicy,
   type Compiled,
   type CompileInput,
   type GroupSurroundings,
 } from './compile.ts';
+import { met, unmet } from './conditions.ts';
 
 const context: PluginContext = { states: readyStates(4), random: () => 0 };
 
@@ -43,7 +47,7 @@ const surroundings: GroupSurroundings = {
   learnedModels: ['learned'],
   connection: { scheme: 'http', forwardAuthorization: false },
   prefixSource: noPrefixSource,
-  unsupported: null,
+  discovered: met('Discovered', '2 endpoints'),
 };
 
 interface Given {
@@ -87,15 +91,77 @@ describe('compile, of groups', () => {
     expect(compiled({}).table.groups.get('default/g')).not.toHaveProperty('managerLookup');
   });
 
-  const discovered: [string, Partial<GroupSurroundings>, string][] = [
-    ['True with endpoints', {}, 'True Discovered'],
-    ['False without', { endpoints: [] }, 'False NoMatch'],
-    ['False where discovery does not work here', { unsupported: 'needs a cluster' }, 'False NoMatch'],
-  ];
-  it.each(discovered)('says Discovered %s', (_name, around, wanted) => {
-    expect(conditionsOf(compiled({ around }), 'default/g')).toEqual({ Accepted: 'True Accepted', Discovered: wanted });
+  it('says Discovered as discovery said it', () => {
+    const around = { discovered: unmet('Discovered', 'NoMatch', 'no Pod matches') };
+    expect(conditionsOf(compiled({ around }), 'default/g')).toEqual({
+      Accepted: 'True Accepted',
+      Discovered: 'False NoMatch',
+    });
   });
 });
+
+describe('Compiler', () => {
+  const names = ['a', 'b', 'c'];
+  const spec = fc.record({ group: fc.constantFrom(...names), generation: fc.nat(2), gone: fc.boolean() });
+
+  it('makes of any sequence of changes what compiling from nothing makes', () => {
+    fc.assert(
+      fc.property(fc.array(spec, { minLength: 1, maxLength: 12 }), (steps) => {
+        const compiler = new Compiler(registry, context);
+        const groups = new Map<string, BackendGroup>();
+        const policies = new Map<string, AcceptedPolicy>();
+        for (const { group: name, generation, gone } of steps) {
+          if (gone) groups.delete(name);
+          else groups.set(name, group(name, { models: [`m${generation}`] }));
+          const resource = policy(name, { backendRefs: [{ name }], timeouts: { connect: `${generation + 1}s` } });
+          policies.set(name, { resource, created: 0 });
+          const now = input({ groups: [...groups.values()] });
+          const given = { ...now, policies: [...policies.values()] };
+          const fresh = compile(given, registry, context);
+          const made = compiler.compile(given);
+          expect(told(made)).toEqual(told(fresh));
+        }
+      }),
+    );
+  });
+
+  it('keeps what has not changed, profile and picker included, and makes anew what has', () => {
+    const compiler = new Compiler(registry, context);
+    const [g, h] = [group('g'), group('h')];
+    const p = { resource: policy('p'), created: 0 };
+    const q = { resource: policy('q', { backendRefs: [{ name: 'h' }] }), created: 0 };
+    const first = compiler.compile({ ...input({ groups: [g, h] }), policies: [p, q] });
+    const second = compiler.compile({ ...input({ groups: [g, group('h')] }), policies: [p, q] });
+    expect(second.table.policies[0]).toBe(first.table.policies[0]);
+    expect(second.table.groups.get('default/g')).toBe(first.table.groups.get('default/g'));
+    expect(second.table.groups.get('default/h')).not.toBe(first.table.groups.get('default/h'));
+    expect(second.table.policies[1]).not.toBe(first.table.policies[1]);
+    expect(second.table.policies[1].profile).toBe(first.table.policies[1].profile);
+  });
+
+  it.each<[string, Partial<GroupSurroundings>]>([
+    ['endpoints', { endpoints: [] }],
+    ['learned models', { learnedModels: ['other'] }],
+    ['a connection', { connection: { scheme: 'https', forwardAuthorization: false } }],
+    ['a KV manager', { managerLookup: () => Promise.resolve(null) }],
+  ])('makes a group anew for new %s', (_name, around) => {
+    const compiler = new Compiler(registry, context);
+    const g = group('g');
+    const before = compiler.compile(input({ groups: [g] }));
+    const after = compiler.compile(input({ groups: [g], around }));
+    expect(after.table.groups.get('default/g')).not.toBe(before.table.groups.get('default/g'));
+  });
+});
+
+/** A table without the functions in it. */
+function told({ table, verdicts }: ReturnType<typeof compile>): object {
+  return {
+    models: table.models,
+    groups: [...table.groups],
+    policies: table.policies.map(({ profile, ...rest }) => ({ ...rest, profile: profile?.parts.description })),
+    verdicts,
+  };
+}
 
 function surroundingsInForce(): object {
   const { endpoints, connection, prefixSource } = surroundings;

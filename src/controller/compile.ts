@@ -43,8 +43,8 @@ export interface GroupSurroundings {
   readonly connection: Connection;
   readonly prefixSource: PrefixSource;
   readonly managerLookup?: ManagerLookup;
-  /** Why the group's discovery does not work here, or null. */
-  readonly unsupported: string | null;
+  /** What became of the group's discovery. */
+  readonly discovered: Condition;
 }
 
 export interface CompileInput {
@@ -67,33 +67,98 @@ export function keyOf(metadata: { readonly name: string; readonly namespace?: st
 
 /** Resources → frozen routing table. Pure: files and clusters go through this one function. */
 export function compile(input: CompileInput, registry: Registry, context: PluginContext): Compiled {
-  const verdicts: Verdict[] = [];
-  const groups = new Map<string, BackendGroup>();
-  for (const resource of input.groups) {
-    const key = keyOf(resource.metadata);
-    const surroundings = input.surroundings(key);
-    groups.set(key, compileGroup(key, resource, surroundings));
-    verdicts.push({
-      kind: 'BackendGroup',
-      key,
-      conditions: [met('Accepted', 'the group is valid'), discovered(surroundings)],
-    });
-  }
-  const policies: RoutingPolicy[] = input.broken.map((broken) => refusingPolicy(broken, groups));
-  for (const accepted of input.policies) {
-    const { policy, conditions } = compilePolicy(accepted, groups, (spec) => buildProfile(spec, registry, context));
-    policies.push(policy);
-    verdicts.push({ kind: 'RoutingPolicy', key: policy.key, conditions });
-  }
-  return { table: new RoutingTable(input.generation, policies, groups), verdicts };
+  return new Compiler(registry, context).compile(input);
 }
 
-function discovered(surroundings: GroupSurroundings): Condition {
-  if (surroundings.unsupported !== null) return unmet('Discovered', 'NoMatch', surroundings.unsupported);
-  const { length } = surroundings.endpoints;
-  return length > 0
-    ? met('Discovered', `${length} endpoints`)
-    : unmet('Discovered', 'NoMatch', 'no endpoint was found; check discovery');
+interface MadeGroup {
+  readonly resource: GroupResource;
+  readonly surroundings: GroupSurroundings;
+  readonly group: BackendGroup;
+}
+
+interface MadePolicy {
+  readonly accepted: AcceptedPolicy;
+  readonly refs: readonly (BackendGroup | undefined)[];
+  readonly profile: SchedulingProfile | null;
+  readonly policy: RoutingPolicy;
+  readonly verdict: Verdict;
+}
+
+/**
+ * Compiles again and again and makes anew only what has changed: of thousands of resources one changes at a time. The
+ * outcome is the one of a first compilation. A policy whose spec stays keeps its profile, and with it a picker's place.
+ */
+export class Compiler {
+  private readonly registry: Registry;
+  private readonly context: PluginContext;
+  private groups = new Map<string, MadeGroup>();
+  private policies = new Map<string, MadePolicy>();
+
+  constructor(registry: Registry, context: PluginContext) {
+    this.registry = registry;
+    this.context = context;
+  }
+
+  compile(input: CompileInput): Compiled {
+    const verdicts: Verdict[] = [];
+    const madeGroups = new Map<string, MadeGroup>();
+    const groups = new Map<string, BackendGroup>();
+    for (const resource of input.groups) {
+      const key = keyOf(resource.metadata);
+      const made = this.group(key, resource, input.surroundings(key));
+      madeGroups.set(key, made);
+      groups.set(key, made.group);
+      verdicts.push({
+        kind: 'BackendGroup',
+        key,
+        conditions: [met('Accepted', 'the group is valid'), made.surroundings.discovered],
+      });
+    }
+    const policies: RoutingPolicy[] = input.broken.map((broken) => refusingPolicy(broken, groups));
+    const madePolicies = new Map<string, MadePolicy>();
+    for (const accepted of input.policies) {
+      const made = this.policy(accepted, groups);
+      madePolicies.set(made.policy.key, made);
+      policies.push(made.policy);
+      verdicts.push(made.verdict);
+    }
+    this.groups = madeGroups;
+    this.policies = madePolicies;
+    return { table: new RoutingTable(input.generation, policies, groups), verdicts };
+  }
+
+  private group(key: string, resource: GroupResource, surroundings: GroupSurroundings): MadeGroup {
+    const known = this.groups.get(key);
+    if (known?.resource === resource && sameSurroundings(known.surroundings, surroundings))
+      return { ...known, surroundings };
+    return { resource, surroundings, group: compileGroup(key, resource, surroundings) };
+  }
+
+  private policy(accepted: AcceptedPolicy, groups: ReadonlyMap<string, BackendGroup>): MadePolicy {
+    const { metadata, spec } = accepted.resource;
+    const known = this.policies.get(keyOf(metadata));
+    const namespace = metadata.namespace ?? 'default';
+    const refs = spec.backendRefs.map((ref) => groups.get(`${namespace}/${ref.name}`));
+    const same = known?.accepted === accepted;
+    if (same && refs.every((group, i) => group === known.refs[i])) return known;
+    const made = same
+      ? { profile: known.profile, condition: known.verdict.conditions[0] }
+      : profileOf(spec.strategy, (strategy) => buildProfile(strategy, this.registry, this.context));
+    const { policy, missing } = compilePolicy(accepted, refs, made.profile);
+    const conditions = [made.condition, refsCondition(missing)];
+    const verdict: Verdict = { kind: 'RoutingPolicy', key: policy.key, conditions };
+    return { accepted, refs, profile: made.profile, policy, verdict };
+  }
+}
+
+function sameSurroundings(a: GroupSurroundings, b: GroupSurroundings): boolean {
+  return (
+    a.endpoints === b.endpoints &&
+    a.learnedModels === b.learnedModels &&
+    a.connection === b.connection &&
+    a.prefixSource === b.prefixSource &&
+    a.managerLookup === b.managerLookup
+  );
 }
 
 function compileGroup(key: string, resource: GroupResource, surroundings: GroupSurroundings): BackendGroup {
@@ -113,26 +178,22 @@ function compileGroup(key: string, resource: GroupResource, surroundings: GroupS
   });
 }
 
-type Build = (spec: ReturnType<typeof expandStrategy>) => SchedulingProfile;
-
 function compilePolicy(
   accepted: AcceptedPolicy,
-  groups: ReadonlyMap<string, BackendGroup>,
-  build: Build,
-): { policy: RoutingPolicy; conditions: Condition[] } {
+  refs: readonly (BackendGroup | undefined)[],
+  profile: SchedulingProfile | null,
+): { policy: RoutingPolicy; missing: string[] } {
   const { spec, metadata } = accepted.resource;
-  const namespace = metadata.namespace ?? 'default';
   const missing: string[] = [];
   const backends: Backend[] = [];
-  for (const ref of spec.backendRefs) {
-    const group = groups.get(`${namespace}/${ref.name}`);
-    if (group === undefined) missing.push(ref.name);
-    else backends.push(Object.freeze({ group, weight: ref.weight, rewriteModel: ref.rewriteModel ?? null }));
-  }
-  const { profile, condition } = profileOf(spec.strategy, build);
+  spec.backendRefs.forEach(({ name, weight, rewriteModel = null }, i) => {
+    const group = refs[i];
+    if (group === undefined) missing.push(name);
+    else backends.push(Object.freeze({ group, weight, rewriteModel }));
+  });
   const policy: RoutingPolicy = Object.freeze({
     key: keyOf(metadata),
-    namespace,
+    namespace: metadata.namespace ?? 'default',
     name: metadata.name,
     created: accepted.created,
     match: Object.freeze({
@@ -145,12 +206,12 @@ function compilePolicy(
     retries: Object.freeze({ ...spec.retries }),
     debugHeaders: spec.debug.headers,
   });
-  return { policy, conditions: [condition, refsCondition(missing)] };
+  return { policy, missing };
 }
 
 function profileOf(
   strategy: PolicyResource['spec']['strategy'],
-  build: Build,
+  build: (spec: ReturnType<typeof expandStrategy>) => SchedulingProfile,
 ): { profile: SchedulingProfile | null; condition: Condition } {
   try {
     return { profile: build(expandStrategy(strategy)), condition: met('Accepted', 'the policy is valid') };

@@ -100,12 +100,16 @@ export class Fleet implements EndpointFeedback {
     const wanted = new Map(targets.map((target) => [target.key, target]));
     for (const [key, group] of this.groups) {
       const target = wanted.get(key) ?? null;
+      if (target === group.target) continue;
       group.dismiss(target);
       if (target === null) this.groups.delete(key);
     }
     this.pace(targets);
     for (const target of wanted.values()) {
-      const group = this.groups.get(target.key) ?? new Group(this.groupOwner, target);
+      const known = this.groups.get(target.key);
+      // The very same target asks for nothing new, unless it was not to be had in full.
+      if (known?.target === target && known.shutOut.length === 0) continue;
+      const group = known ?? new Group(this.groupOwner, target);
       this.groups.set(target.key, group);
       group.admit(target);
       const { consecutiveFailures } = target.health.passive;

@@ -16,11 +16,19 @@ export class RoutingTable {
   /** Every model that some accepted policy can route to, sorted. */
   readonly models: readonly string[];
   private readonly memo = new Map<string, readonly RoutingPolicy[]>();
+  /** Policies by the model names that they or their backends spell out. */
+  private readonly byModel = new Map<string, RoutingPolicy[]>();
+  /** Policies that name models by prefix. */
+  private readonly byPrefix: readonly RoutingPolicy[];
 
   constructor(generation: number, policies: readonly RoutingPolicy[], groups: ReadonlyMap<string, BackendGroup>) {
     this.generation = generation;
     this.policies = policies;
     this.groups = groups;
+    for (const policy of policies) {
+      for (const model of new Set(spelledOut(policy))) listed(this.byModel, model).push(policy);
+    }
+    this.byPrefix = policies.filter(({ match }) => match.models.some(isPrefix));
     const accepted = policies.filter(({ profile }) => profile !== null);
     this.models = [...new Set(accepted.flatMap(routableModels))]
       .filter((name) => this.covering(name).length > 0)
@@ -40,7 +48,7 @@ export class RoutingTable {
   private covering(model: string): readonly RoutingPolicy[] {
     const known = this.memo.get(model);
     if (known !== undefined) return known;
-    const found = this.policies
+    const found = [...new Set([...(this.byModel.get(model) ?? []), ...this.byPrefix])]
       .map((policy) => ({ policy, rank: coverage(policy, model) }))
       .filter((entry) => entry.rank > rank.none);
     const owner = owningNamespace(found, model);
@@ -88,15 +96,32 @@ function coverage(policy: RoutingPolicy, model: string): number {
   let best: number = rank.none;
   for (const pattern of policy.match.models) {
     if (pattern === model) return rank.exact;
-    if (pattern.endsWith('*') && model.startsWith(pattern.slice(0, -1))) best = Math.max(best, pattern.length);
+    if (isPrefix(pattern) && model.startsWith(pattern.slice(0, -1))) best = Math.max(best, pattern.length);
   }
   return best;
+}
+
+const isPrefix = (pattern: string): boolean => pattern.endsWith('*');
+
+/** The names by which a policy may cover a model without a prefix. */
+function spelledOut({ match, backends }: RoutingPolicy): readonly string[] {
+  if (match.models.length > 0) return match.models.filter((pattern) => !isPrefix(pattern));
+  return backends.flatMap((backend) => backend.group.models);
+}
+
+function listed<V>(lists: Map<string, V[]>, key: string): V[] {
+  let list = lists.get(key);
+  if (list === undefined) {
+    list = [];
+    lists.set(key, list);
+  }
+  return list;
 }
 
 function routableModels(policy: RoutingPolicy): string[] {
   if (policy.match.models.length === 0) return policy.backends.flatMap((backend) => [...backend.group.models]);
   return policy.match.models.flatMap((pattern) => {
-    if (!pattern.endsWith('*')) return [pattern];
+    if (!isPrefix(pattern)) return [pattern];
     const prefix = pattern.slice(0, -1);
     return policy.backends.flatMap((b) => b.group.models.filter((name) => name.startsWith(prefix)));
   });
