@@ -1,0 +1,153 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { ClusterState, type GoodVersion } from './cluster-state.ts';
+import type { KubeObject } from './kube/contract.ts';
+import { keepResource, type ResourceKind, type WatchedResource } from './watched.ts';
+
+const goodPolicy = { backendRefs: [{ name: 'g' }], match: { models: ['m'] } };
+const badPolicy = { ...goodPolicy, nonsense: 1 };
+const goodGroup = {
+  discovery: { type: 'Pods', pods: { selector: { matchLabels: { a: 'b' } }, targetPorts: [{ number: 1 }] } },
+};
+
+function object(spec: object, over: Partial<KubeObject['metadata']> = {}): KubeObject {
+  return {
+    metadata: {
+      name: 'x',
+      namespace: 'ns',
+      uid: 'u1',
+      generation: 1,
+      creationTimestamp: '2026-11-21T00:00:00Z',
+      ...over,
+    },
+    spec,
+  };
+}
+
+function kept(kind: ResourceKind, given: KubeObject): WatchedResource {
+  const watched = keepResource(kind, 'hermes')(given);
+  if (watched === null) throw new Error('of another class');
+  return watched;
+}
+
+const policy = (spec: object, over: Partial<KubeObject['metadata']> = {}): WatchedResource =>
+  kept('RoutingPolicy', object(spec, over));
+
+let state: ClusterState;
+beforeEach(() => (state = new ClusterState()));
+const now = () => state.snapshot(new Map());
+
+describe('keepResource', () => {
+  it('keeps objects of its class only, the default class included', () => {
+    expect(keepResource('RoutingPolicy', 'hermes')(object(goodPolicy))).not.toBeNull();
+    expect(keepResource('RoutingPolicy', 'other')(object(goodPolicy))).toBeNull();
+    const other = object({ ...goodPolicy, routerClassName: 'other' });
+    expect(keepResource('RoutingPolicy', 'hermes')(other)).toBeNull();
+    expect(keepResource('RoutingPolicy', 'other')(other)?.resource?.spec.routerClassName).toBe('other');
+  });
+
+  it('fills in the defaults of a valid object and names the faults of another', () => {
+    expect(policy(goodPolicy)).toMatchObject({
+      id: 'RoutingPolicy ns/x',
+      key: 'ns/x',
+      created: Date.parse('2026-11-21T00:00:00Z'),
+      resource: { spec: { strategy: { type: 'Auto' } } },
+      faults: [],
+      document: null,
+    });
+    expect(policy(badPolicy)).toMatchObject({ resource: null, faults: [{ path: 'spec.nonsense' }] });
+  });
+});
+
+describe('ClusterState', () => {
+  it('puts valid objects in force', () => {
+    state.set(policy(goodPolicy));
+    state.set(kept('BackendGroup', object(goodGroup)));
+    expect(now()).toMatchObject({
+      groups: [{ kind: 'BackendGroup' }],
+      policies: [{ created: Date.parse('2026-11-21T00:00:00Z'), resource: { kind: 'RoutingPolicy' } }],
+      broken: [],
+      faults: [],
+    });
+  });
+
+  it('keeps the last good version of an object that is not valid any more, and says so', () => {
+    state.set(policy(goodPolicy));
+    expect(state.set(policy(badPolicy, { generation: 2 }))).toBe(true);
+    expect(now()).toMatchObject({
+      policies: [{ resource: { spec: { match: { models: ['m'] } } } }],
+      broken: [],
+      faults: [{ file: 'RoutingPolicy ns/x', path: 'spec.nonsense' }],
+      lastGoodInForce: new Set(['RoutingPolicy ns/x']),
+    });
+    expect(state.get('RoutingPolicy ns/x')?.inForce?.generation).toBe(1);
+  });
+
+  it('takes over a version that is valid again', () => {
+    state.set(policy(goodPolicy));
+    state.set(policy(badPolicy, { generation: 2 }));
+    state.set(policy({ ...goodPolicy, match: { models: ['n'] } }, { generation: 3 }));
+    expect(now()).toMatchObject({ policies: [{ resource: { spec: { match: { models: ['n'] } } } }], faults: [] });
+    expect(now().lastGoodInForce.size).toBe(0);
+  });
+
+  it('lets a policy that was never valid keep its match', () => {
+    state.set(policy(badPolicy));
+    expect(now()).toMatchObject({
+      policies: [],
+      broken: [{ namespace: 'ns', name: 'x', match: { models: ['m'] }, created: Date.parse('2026-11-21T00:00:00Z') }],
+    });
+  });
+
+  it('forgets an object that is gone, its last good version included', () => {
+    state.set(policy(goodPolicy));
+    expect(state.remove('RoutingPolicy ns/x')).toBe(true);
+    expect(state.remove('RoutingPolicy ns/x')).toBe(false);
+    state.set(policy(badPolicy, { uid: 'u2' }));
+    expect(now()).toMatchObject({ policies: [], broken: [{ name: 'x' }] });
+  });
+
+  it('keeps nothing of an object that was deleted and made anew between two looks', () => {
+    state.set(policy(goodPolicy));
+    state.set(policy(badPolicy, { uid: 'u2' }));
+    expect(now()).toMatchObject({ policies: [], broken: [{ name: 'x' }] });
+  });
+
+  it('says when only the status has changed, and takes it in', () => {
+    state.set(policy(goodPolicy));
+    const before = now().policies[0];
+    const written = kept('RoutingPolicy', { ...object(goodPolicy), status: { programmedReplicas: 1 } });
+    expect(state.set(written)).toBe(false);
+    expect(now().policies[0]).toBe(before);
+    expect(state.get('RoutingPolicy ns/x')?.watched.status).toEqual({ programmedReplicas: 1 });
+  });
+
+  describe('with versions of an earlier run', () => {
+    const version = (models: string[]): GoodVersion => {
+      const { resource } = policy({ ...goodPolicy, match: { models } });
+      if (resource === null) throw new Error('not valid');
+      return { resource, generation: 7, created: 5 };
+    };
+
+    it('puts one in force where the object is not valid, whichever comes first', () => {
+      expect(state.remember('u1', version(['old']))).toBe(false);
+      state.set(policy(badPolicy));
+      expect(now()).toMatchObject({ policies: [{ resource: { spec: { match: { models: ['old'] } } } }], broken: [] });
+      state = new ClusterState();
+      state.set(policy(badPolicy));
+      expect(state.remember('u1', version(['old']))).toBe(true);
+      expect(now().lastGoodInForce).toEqual(new Set(['RoutingPolicy ns/x']));
+    });
+
+    it('prefers what the object says where that is valid', () => {
+      state.set(policy(goodPolicy));
+      expect(state.remember('u1', version(['old']))).toBe(false);
+      expect(now()).toMatchObject({ policies: [{ resource: { spec: { match: { models: ['m'] } } } }] });
+    });
+
+    it('gives nothing to another object of that name', () => {
+      state.remember('u1', version(['old']));
+      state.set(policy(badPolicy, { uid: 'u2' }));
+      expect(now()).toMatchObject({ policies: [], broken: [{ name: 'x' }] });
+    });
+  });
+});

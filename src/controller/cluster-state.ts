@@ -1,0 +1,108 @@
+import type { FileFault } from '../api/documents.ts';
+import type { BackendGroup } from '../api/backend-group.ts';
+import type { Resource } from '../api/decode.ts';
+import { asBrokenPolicy, identityOf } from './broken-policy.ts';
+import type { AcceptedPolicy, BrokenPolicy } from './compile.ts';
+import type { ManifestSnapshot } from './manifest-state.ts';
+import type { Secrets } from './secrets.ts';
+import { hasNewSpec, type WatchedResource } from './watched.ts';
+
+/** A version of a resource that is or was valid. */
+export interface GoodVersion {
+  readonly resource: Resource;
+  readonly generation: number;
+  /** Of the object, in milliseconds since 1970. */
+  readonly created: number;
+}
+
+/** What became of one object. */
+export interface ResourceState {
+  readonly watched: WatchedResource;
+  /** What is in force, or null where no version was ever valid. */
+  readonly inForce: GoodVersion | null;
+}
+
+/**
+ * Our objects of a cluster over time. One that is not valid keeps its last good version in force while the others go
+ * on changing; one that is gone is a deletion.
+ */
+export class ClusterState {
+  private readonly states = new Map<string, ResourceState>();
+  /** Last good versions that outlived a restart, by the object's uid. */
+  private readonly revisions = new Map<string, GoodVersion>();
+  private readonly accepted = new WeakMap<GoodVersion, AcceptedPolicy>();
+
+  /** Takes in an object; true when what is in force or what is known of its faults may have changed. */
+  set(watched: WatchedResource): boolean {
+    const known = this.states.get(watched.id);
+    if (known !== undefined && !hasNewSpec(known.watched, watched)) {
+      this.states.set(watched.id, { ...known, watched });
+      return false;
+    }
+    // A new object of an old name has nothing to do with the old one.
+    const before = known?.watched.uid === watched.uid ? known.inForce : (this.revisions.get(watched.uid) ?? null);
+    this.states.set(watched.id, { watched, inForce: goodVersion(watched) ?? before });
+    return true;
+  }
+
+  /** True when there was such an object. */
+  remove(id: string): boolean {
+    return this.states.delete(id);
+  }
+
+  /** A last good version of an earlier run: in force where the object, of that uid, is not valid now. */
+  remember(uid: string, version: GoodVersion): boolean {
+    this.revisions.set(uid, version);
+    for (const [id, { watched, inForce }] of this.states) {
+      if (watched.uid !== uid || inForce !== null) continue;
+      this.states.set(id, { watched, inForce: version });
+      return true;
+    }
+    return false;
+  }
+
+  get(id: string): ResourceState | undefined {
+    return this.states.get(id);
+  }
+
+  all(): Iterable<ResourceState> {
+    return this.states.values();
+  }
+
+  /** What is to be in force. */
+  snapshot(secrets: Secrets): ManifestSnapshot {
+    const groups: BackendGroup[] = [];
+    const policies: AcceptedPolicy[] = [];
+    const broken: BrokenPolicy[] = [];
+    const faults: FileFault[] = [];
+    const lastGoodInForce = new Set<string>();
+    for (const { watched, inForce } of this.states.values()) {
+      for (const { path, message, cure } of watched.faults)
+        faults.push({ file: watched.id, line: 1, path, message, cure });
+      if (inForce === null) broken.push(...brokenPolicy(watched));
+      else if (inForce.resource.kind === 'BackendGroup') groups.push(inForce.resource);
+      else policies.push(this.acceptedPolicy(inForce, inForce.resource));
+      if (inForce !== null && watched.resource === null) lastGoodInForce.add(watched.id);
+    }
+    return { groups, policies, broken, secrets, faults, lastGoodInForce };
+  }
+
+  /** The same object for the same version: what is compiled from it is kept by its identity. */
+  private acceptedPolicy(version: GoodVersion, resource: AcceptedPolicy['resource']): AcceptedPolicy {
+    let accepted = this.accepted.get(version);
+    if (accepted === undefined) {
+      accepted = { resource, created: version.created };
+      this.accepted.set(version, accepted);
+    }
+    return accepted;
+  }
+}
+
+function goodVersion({ resource, generation, created }: WatchedResource): GoodVersion | null {
+  return resource === null ? null : { resource, generation, created };
+}
+
+function brokenPolicy({ document, created }: WatchedResource): BrokenPolicy[] {
+  const identity = identityOf(document);
+  return identity?.kind === 'RoutingPolicy' ? [{ ...asBrokenPolicy(document, identity), created }] : [];
+}

@@ -1,0 +1,57 @@
+import type { Fault } from '../api/check.ts';
+import { decodeResource, type Resource } from '../api/decode.ts';
+import { apiVersion } from '../api/resource.ts';
+import { routerClassOf } from './broken-policy.ts';
+import type { KubeObject } from './kube/contract.ts';
+
+export type ResourceKind = Resource['kind'];
+
+/** One of our objects as the API server holds it, trimmed to what is read of it. */
+export interface WatchedResource {
+  /** `Kind namespace/name`. */
+  readonly id: string;
+  readonly kind: ResourceKind;
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly uid: string;
+  readonly generation: number;
+  /** Milliseconds since 1970. */
+  readonly created: number;
+  /** The spec with its defaults, or null where it is not valid. */
+  readonly resource: Resource | null;
+  readonly faults: readonly Fault[];
+  /** The object as it came, only where it is not valid: what can be read of it still counts. */
+  readonly document: unknown;
+  readonly status: unknown;
+}
+
+/** Whether a watched object asks for this router. */
+const ofClass = (routerClass: string, document: unknown): boolean => routerClassOf(document) === routerClass;
+
+/** Reads objects of one kind and one router class; others are null. */
+export function keepResource(kind: ResourceKind, routerClass: string): (object: KubeObject) => WatchedResource | null {
+  return (object) => {
+    const { metadata, spec, status } = object;
+    const { name, namespace = 'default' } = metadata;
+    // What the API server adds (managed fields above all) is most of an object; nobody here reads it.
+    const document = { apiVersion, kind, metadata: { name, namespace }, spec };
+    if (!ofClass(routerClass, document)) return null;
+    const decoded = decodeResource(document);
+    return {
+      id: `${kind} ${namespace}/${name}`,
+      kind,
+      key: `${namespace}/${name}`,
+      uid: metadata.uid ?? '',
+      generation: metadata.generation ?? 0,
+      created: Date.parse(metadata.creationTimestamp ?? '') || 0,
+      resource: decoded.ok ? decoded.resource : null,
+      faults: decoded.ok ? [] : decoded.faults,
+      document: decoded.ok ? null : document,
+      status,
+    };
+  };
+}
+
+/** Whether anything but the status has changed. */
+export const hasNewSpec = (previous: WatchedResource, next: WatchedResource): boolean =>
+  previous.generation !== next.generation || previous.uid !== next.uid;
