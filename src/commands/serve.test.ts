@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { serveUsage } from './serve.ts';
+import { serveUsage } from './serve-flags.ts';
 
 const bin = fileURLToPath(new URL('../../bin/hermes-router', import.meta.url));
 let folder: string;

@@ -9,61 +9,19 @@ import { SocketClient } from '../proxy/upstream/socket-client.ts';
 import type { UpstreamClient } from '../proxy/upstream/client.ts';
 import { Assembly } from './assembly.ts';
 import { drainOnSignal } from './drain.ts';
-import { countFlag, durationFlag, listenFlag, readFlags, sizeFlag, type FlagValues } from './flags.ts';
+import { countFlag, durationFlag, listenFlag, readFlags, sizeFlag } from './flags.ts';
 import { Exit, UsageError, type CommandIo } from './io.ts';
 import { followTls, listen, OutsideError, readTls } from './listen.ts';
 import { followManifests } from './manifests.ts';
+import { serveDefaults, serveUsage, type ServeFlags } from './serve-flags.ts';
 import { gauges, tableView } from './views.ts';
 import { wallClock as clock } from './wall-clock.ts';
 
 const http = process.getBuiltinModule('node:http');
 
-const defaults = {
-  manifests: '',
-  'router-class': 'hermes',
-  listen: '127.0.0.1:8000',
-  admin: '127.0.0.1:8081',
-  metrics: '127.0.0.1:9090',
-  'admin-token-file': '',
-  'tls-cert': '',
-  'tls-key': '',
-  'max-body': '16Mi',
-  'max-buffered': '1Gi',
-  'max-connections': '0',
-  'max-scrapes-per-second': '300',
-  'drain-delay': '5s',
-  'drain-timeout': '300s',
-  'upstream-client': 'socket',
-  help: false,
-} as const;
-
-export const serveUsage = `usage: hermes-router serve --manifests DIR [flags]
-
-Routes OpenAI requests to inference engines as the RoutingPolicies and BackendGroups in DIR say.
-A changed file is in force within two seconds; what is wrong in it is logged, and the last good version stays.
-
-  --manifests DIR             folder of .yaml, .yml and .json files
-  --router-class NAME         only objects with this routerClassName (${defaults['router-class']})
-  --listen HOST:PORT          OpenAI API (${defaults.listen})
-  --admin HOST:PORT           admin API (${defaults.admin})
-  --admin-token-file FILE     bearer token of the admin API; needed for other than loopback addresses
-  --metrics HOST:PORT         /metrics, /healthz, /readyz (${defaults.metrics})
-  --tls-cert, --tls-key FILE  TLS in front; renewed files are taken up
-  --max-body SIZE             bytes of one request body (${defaults['max-body']})
-  --max-buffered SIZE         bytes of all bodies held at a time (${defaults['max-buffered']})
-  --max-connections N         client connections, 0 for any number (${defaults['max-connections']})
-  --max-scrapes-per-second N  scrapes of engines' metrics (${defaults['max-scrapes-per-second']})
-  --drain-delay DURATION      on SIGTERM: still accepting, not ready (${defaults['drain-delay']})
-  --drain-timeout DURATION    then: for requests under way to end (${defaults['drain-timeout']})
-  --upstream-client NAME      socket, or undici as the fallback (${defaults['upstream-client']})
-
-Every flag has an environment twin: --max-body is HERMES_MAX_BODY.`;
-
-type Flags = FlagValues<typeof defaults>;
-
 /** `hermes-router serve`. Resolves to the exit code once the router has drained. */
 export async function runServe(argv: readonly string[], io: CommandIo): Promise<number> {
-  const flags = readFlags(argv, defaults, process.env);
+  const flags = readFlags(argv, serveDefaults, process.env);
   if (flags.help) {
     io.out(serveUsage);
     return Exit.fine;
@@ -75,7 +33,7 @@ export async function runServe(argv: readonly string[], io: CommandIo): Promise<
   );
 }
 
-async function serve(flags: Flags, log: Log): Promise<number> {
+async function serve(flags: ServeFlags, log: Log): Promise<number> {
   const addresses = {
     proxy: listenFlag('listen', flags.listen),
     admin: listenFlag('admin', flags.admin),
@@ -150,7 +108,7 @@ function notReady(frontDoor: FrontDoor, assembly: Assembly, startedAt: number): 
   return null;
 }
 
-function openManifests(flags: Flags, assembly: Assembly, log: Log) {
+function openManifests(flags: ServeFlags, assembly: Assembly, log: Log) {
   try {
     return followManifests(flags.manifests, flags['router-class'], assembly, { clock, log });
   } catch (error) {
@@ -159,7 +117,7 @@ function openManifests(flags: Flags, assembly: Assembly, log: Log) {
   }
 }
 
-async function upstreamClient(flags: Flags): Promise<UpstreamClient> {
+async function upstreamClient(flags: ServeFlags): Promise<UpstreamClient> {
   const name = flags['upstream-client'];
   if (name === 'socket') return new SocketClient(clock);
   // Loaded only when asked for: the library takes 25 MB.
@@ -167,7 +125,7 @@ async function upstreamClient(flags: Flags): Promise<UpstreamClient> {
   throw new UsageError(`--upstream-client ${name}: write socket or undici`);
 }
 
-function tlsFiles(flags: Flags): { cert: string; key: string } | null {
+function tlsFiles(flags: ServeFlags): { cert: string; key: string } | null {
   const cert = flags['tls-cert'];
   const key = flags['tls-key'];
   if (cert === '' && key === '') return null;
@@ -175,7 +133,7 @@ function tlsFiles(flags: Flags): { cert: string; key: string } | null {
   return { cert, key };
 }
 
-function adminToken(flags: Flags, host: string): string | null {
+function adminToken(flags: ServeFlags, host: string): string | null {
   const file = flags['admin-token-file'];
   if (file === '') {
     if (isLoopbackName(host)) return null;
