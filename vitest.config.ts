@@ -27,6 +27,17 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      {
+        test: {
+          name: 'cluster',
+          include: ['test/e2e/cluster/*.cluster.test.ts'],
+          globalSetup: ['test/e2e/cluster/kit/global-setup.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          // One API server for all suites, which some of them take away.
+          fileParallelism: false,
+        },
+      },
     ],
   },
 });

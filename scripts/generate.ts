@@ -12,10 +12,10 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
   for (const kind of kinds) {
     const crd = dump(customResourceDefinition(kind), { lineWidth: 120, noRefs: true });
-    files.set(
-      `crds/${group}_${kind.plural}.yaml`,
-      `# Generated from src/api by scripts/generate.ts; do not edit.\n${crd}`,
-    );
+    const text = `# Generated from src/api by scripts/generate.ts; do not edit.\n${crd}`;
+    files.set(`crds/${group}_${kind.plural}.yaml`, text);
+    // kustomize reads no file from outside of its own folder.
+    files.set(`config/crd/${group}_${kind.plural}.yaml`, text);
     files.set(`docs/reference/${kind.singular}.md`, resourcePage(kind));
   }
   files.set('docs/reference/policies.md', policiesPage());

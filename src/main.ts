@@ -1,4 +1,4 @@
-import { Exit, UsageError, type CommandIo } from './commands/io.ts';
+import { Exit, InputError, UsageError, type CommandIo } from './commands/io.ts';
 import { OutsideError } from './commands/listen.ts';
 
 type Command = (argv: readonly string[], io: CommandIo) => Promise<number>;
@@ -12,6 +12,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
   validate: {
     summary: 'check manifests, offline',
     load: async () => (await import('./api/validate-command.ts')).runValidate,
+  },
+  explain: {
+    summary: 'why requests went where they went',
+    load: async () => (await import('./commands/explain.ts')).runExplain,
   },
   'sim-engine': {
     summary: 'a simulated vLLM',
@@ -52,6 +56,10 @@ function exitCodeOf(error: unknown): number {
     io.err(`hermes-router: ${error.message}`);
     io.err('hermes-router --help tells how it is used');
     return Exit.usage;
+  }
+  if (error instanceof InputError) {
+    io.err(error.message);
+    return Exit.badInput;
   }
   if (error instanceof OutsideError) {
     io.err(`hermes-router: ${error.message}`);

@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { ApproximateIndex } from '../../src/indexer/approximate.ts';
 import { buildProfile } from '../../src/policies/build.ts';
+import { ScoreBook } from '../../src/observability/score-book.ts';
 import { registry } from '../../src/policies/index.ts';
 import type { ProfileSpec } from '../../src/policies/definition.ts';
 import type { Endpoint } from '../../src/router/endpoint.ts';
@@ -79,7 +80,9 @@ function fleet(count: number, spec: ProfileSpec): Bench {
     retries: { attempts: 2, on: [], budget: { percent: 20, minPerSecond: 10 } },
     debugHeaders: false,
   };
-  return { router: new Router({ states, random }), policy, index, endpoints };
+  // As in `serve`, where every decision is counted and some are explained.
+  const observer = new ScoreBook({ now: () => performance.now(), wallTime: () => Date.now() });
+  return { router: new Router({ states, random, observer }), policy, index, endpoints };
 }
 
 /** Prompts of `tokens` tokens whose first nine tenths are shared: many users of one long document. */

@@ -9,7 +9,8 @@ export interface CommandOutput {
 
 const usage = `usage: hermes-router validate [--strict] PATH…
 
-Checks the RoutingPolicies and BackendGroups in files and folders (.yaml, .yml, .json), offline.
+Checks the RoutingPolicies and BackendGroups in files and folders (.yaml, .yml, .json), offline, and configurations of
+v25.09 (files with \`app:\`, for serve --config).
 One line for each fault: file:line: field: what is wrong; what to do
 
   --strict   a policy whose BackendGroup is not in the files is a fault, not a warning
@@ -42,12 +43,14 @@ function misused(io: CommandOutput, message: string): Promise<number> {
 }
 
 function report(paths: readonly string[], strict: boolean, io: CommandOutput): number {
-  const { faults, warnings, notes, files, resources } = validateFiles(paths, { strict });
+  const { faults, warnings, notes, files, resources, configs } = validateFiles(paths, { strict });
   for (const note of notes) io.err(`note: ${lineOf(note)}`);
   for (const warning of warnings) io.err(`warning: ${lineOf(warning)}`);
   for (const fault of faults) io.out(lineOf(fault));
   const count = (n: number, word: string): string => `${n} ${word}${n === 1 ? '' : 's'}`;
-  io.err(`${count(files, 'file')}, ${count(resources, 'good resource')}, ${count(faults.length, 'fault')}`);
+  const found = [count(files, 'file'), count(resources, 'good resource'), count(faults.length, 'fault')];
+  if (configs > 0) found.splice(2, 0, count(configs, 'good configuration'));
+  io.err(found.join(', '));
   return faults.length === 0 ? 0 : 1;
 }
 

@@ -122,6 +122,32 @@ describe('objects', () => {
   });
 });
 
+describe('a configuration of v25.09', () => {
+  const config = 'app:\n  discovery:\n    labelSelector: {app: vllm}\n    inferencePort: 8000\n';
+
+  it('is counted by itself, and its notes are told', () => {
+    const path = write('values.yaml', `replicas: 2\n${config}    interval: 5\n`);
+    const found = validateFiles([path], lenient);
+    expect(found).toMatchObject({ configs: 1, resources: 0, faults: [], warnings: [] });
+    expect(found.notes.map(({ file, line, path: at }) => [file, line, at])).toEqual([
+      [path, 1, 'replicas'],
+      [path, 6, 'app.discovery.interval'],
+    ]);
+  });
+
+  it('at fault is told by line and field', () => {
+    const path = write('values.yaml', `# comment\n${config}    intervall: 5\n`);
+    const found = validateFiles([path], lenient);
+    expect(found).toMatchObject({ configs: 0, notes: [] });
+    expect(found.faults).toMatchObject([{ file: path, line: 6, path: 'app.discovery.intervall' }]);
+  });
+
+  it('may stand beside manifests', () => {
+    const path = write('all.yaml', `${group('a')}---\n${config}---${policy('p', 'a')}`);
+    expect(validateFiles([path], lenient)).toMatchObject({ configs: 1, resources: 2, faults: [] });
+  });
+});
+
 describe('a policy whose group is not there', () => {
   it.each([
     ['is warned of', false, 'warnings' as const, 'faults' as const],
@@ -151,6 +177,11 @@ describe('the command', () => {
   it('exits with 0 and counts when all is well', async () => {
     const path = write('a.yaml', `${group('a')}---${policy('p', 'a')}`);
     expect(await run(path)).toEqual({ code: 0, out: [], err: ['1 file, 2 good resources, 0 faults'] });
+  });
+
+  it('counts configurations where there are some', async () => {
+    const path = write('a.yaml', 'app: {discovery: {labelSelector: {app: vllm}, inferencePort: 8000}}');
+    expect((await run(path)).err).toEqual(['1 file, 0 good resources, 1 good configuration, 0 faults']);
   });
 
   it('exits with 1 and prints one line a fault: file, line, field, fault, cure', async () => {

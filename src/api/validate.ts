@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { readDocument } from './app-config-file.ts';
+import { isAppConfig } from './app-config.ts';
 import { decodeResource, isOurs } from './decode.ts';
 import type { Resource } from './decode.ts';
 import { parseDocuments } from './documents.ts';
@@ -16,6 +18,8 @@ export interface Findings {
   /** How many files were read and how many good resources they hold. */
   readonly files: number;
   readonly resources: number;
+  /** How many good configurations of v25.09 they hold. */
+  readonly configs: number;
 }
 
 /** A good resource and where it stands. */
@@ -25,7 +29,7 @@ interface Placed {
   readonly document: ParsedDocument;
 }
 
-/** Checks manifests offline. With `strict`, a policy whose group is not in the files is a fault. */
+/** Checks manifests and configurations of v25.09, offline. With `strict`, a policy whose group is not in the files is a fault. */
 export function validateFiles(paths: readonly string[], options: { readonly strict: boolean }): Findings {
   const run = new Validation();
   for (const path of paths) run.path(path);
@@ -36,6 +40,7 @@ export function validateFiles(paths: readonly string[], options: { readonly stri
     notes: run.notes,
     files: run.files.size,
     resources: run.placed.size,
+    configs: run.configs,
   };
 }
 
@@ -45,6 +50,7 @@ class Validation {
   readonly notes: FileFault[] = [];
   readonly files = new Set<string>();
   readonly placed = new Map<string, Placed>();
+  configs = 0;
 
   path(path: string): void {
     try {
@@ -71,6 +77,10 @@ class Validation {
 
   private document(file: string, document: ParsedDocument): void {
     const { value } = document;
+    if (isAppConfig(value)) {
+      this.config(file, document);
+      return;
+    }
     if (!isOurs(value) && isObject(value) && typeof value.apiVersion === 'string') {
       const kind = typeof value.kind === 'string' ? value.kind : 'an object';
       this.notes.push({
@@ -92,6 +102,13 @@ class Validation {
           cure: fault.cure,
         })),
       );
+  }
+
+  private config(file: string, document: ParsedDocument): void {
+    const { config, faults, notes } = readDocument(document, file);
+    this.faults.push(...faults);
+    this.notes.push(...notes);
+    if (config !== null) this.configs += 1;
   }
 
   private resource(found: Placed): void {

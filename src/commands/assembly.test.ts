@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
 import { createLog, type Log } from '../observability/log.ts';
 import { Assembly } from './assembly.ts';
-import { followManifests, type Reloads } from './manifests.ts';
+import { manifestSource } from './manifests.ts';
+import type { Reloads, ResourceSource } from './source.ts';
 import { gauges, tableView } from './views.ts';
 
 const canary = 'canary-of-a-secret';
@@ -39,6 +40,7 @@ let clock: ManualClock;
 let lines: string[];
 let log: Log;
 let tables: number;
+let source: ResourceSource & { readonly reloads: Reloads };
 let assembly: Assembly;
 
 beforeEach(() => {
@@ -47,7 +49,9 @@ beforeEach(() => {
   lines = [];
   log = createLog((line) => lines.push(line));
   tables = 0;
-  assembly = new Assembly({ clock, log, maxScrapesPerSecond: 300, onTable: () => (tables += 1) });
+  source = manifestSource(folder, 'hermes', { clock, log });
+  const { discovery } = source;
+  assembly = new Assembly({ clock, log, maxScrapesPerSecond: 300, onTable: () => (tables += 1), discovery });
 });
 
 afterEach(() => {
@@ -58,13 +62,14 @@ afterEach(() => {
 const write = (name: string, ...texts: string[]): void => writeFileSync(join(folder, name), texts.join('\n---\n'));
 
 function follow(): Reloads {
-  return followManifests(folder, 'hermes', assembly, { clock, log }).reloads;
+  source.start(assembly);
+  return source.reloads;
 }
 
 /** Lets the watch see what has changed. */
 const look = (): void => clock.advance(700);
 
-describe('followManifests', () => {
+describe('manifestSource', () => {
   it('puts what a folder says in force, and every change of it', () => {
     write('a.yaml', group('g'), policy('g'));
     const reloads = follow();
@@ -159,8 +164,8 @@ describe('tableView', () => {
 describe('gauges', () => {
   it('are numbers of the house, each of its own name', () => {
     write('a.yaml', group('g'), policy('g'));
-    const reloads = follow();
-    const all = gauges(assembly, reloads, () => clock.now());
+    follow();
+    const all = [...gauges(assembly, () => clock.now()), ...source.gauges()];
     expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
     const read = Object.fromEntries(all.map((one) => [one.name, one.read()]));
     expect(read.hermes_endpoints_ready).toEqual([{ labels: { group: 'default/g' }, value: 2 }]);

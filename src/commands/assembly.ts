@@ -1,7 +1,7 @@
 import type { BackendGroup } from '../api/backend-group.ts';
 import { Compiler, keyOf, type GroupSurroundings } from '../controller/compile.ts';
 import type { Verdict } from '../controller/conditions.ts';
-import { StaticDiscovery, type Discovery } from '../controller/found.ts';
+import type { Discovery } from '../controller/found.ts';
 import type { ManifestSnapshot } from '../controller/manifest-state.ts';
 import { Fleet } from '../datalayer/fleet.ts';
 import type { FleetChange, FleetEvent } from '../datalayer/report.ts';
@@ -10,6 +10,7 @@ import { ApproximateIndex } from '../indexer/approximate.ts';
 import { errorText, rateLimited, type Log } from '../observability/log.ts';
 import { registry } from '../policies/index.ts';
 import type { Clock } from '../router/clock.ts';
+import type { DecisionObserver } from '../router/observer.ts';
 import { Router } from '../router/router.ts';
 import { EndpointStates } from '../router/states.ts';
 import { TableStore } from '../router/table.ts';
@@ -25,8 +26,12 @@ export interface AssemblyOptions {
   readonly maxScrapesPerSecond: number;
   /** A new table is in force. */
   readonly onTable: () => void;
-  /** Where endpoints come from; absent: only from the groups themselves. */
-  readonly discovery?: Discovery;
+  readonly discovery: Discovery;
+  /** Told of every decision. */
+  readonly observer?: DecisionObserver;
+  /** Endpoints of a group have come, gone or changed their readiness by themselves. */
+  readonly onGroupChange?: (key: string) => void;
+  readonly onFleetEvent?: (event: FleetEvent) => void;
 }
 
 const nothing: ManifestSnapshot = {
@@ -49,7 +54,6 @@ export class Assembly {
   verdicts: readonly Verdict[] = [];
   snapshot: ManifestSnapshot = nothing;
   private readonly options: AssemblyOptions;
-  private readonly discovery: Discovery;
   private readonly compiler: Compiler;
   private readonly groups = new GroupTargets();
   private scheduled = false;
@@ -58,9 +62,13 @@ export class Assembly {
   constructor(options: AssemblyOptions) {
     this.options = options;
     const { clock, log } = options;
-    this.discovery = options.discovery ?? new StaticDiscovery();
     this.compiler = new Compiler(registry, { states: this.states, random: Math.random });
-    this.router = new Router({ states: this.states, random: Math.random });
+    this.router = new Router({
+      states: this.states,
+      random: Math.random,
+      ...(options.observer === undefined ? {} : { observer: options.observer }),
+      readiness: { reasonOf: (slot) => this.fleet.reasonOf(slot) },
+    });
     this.sources = new PrefixSources(
       this.index,
       clock,
@@ -70,7 +78,7 @@ export class Assembly {
       states: this.states,
       clock,
       fetch: new NodeProbe(clock),
-      onChange: (_key, change) => this.fleetChanged(change),
+      onChange: (key, change) => this.fleetChanged(key, change),
       onRestart: (slot) => this.index.forget(slot),
       onEvent: (event) => this.fleetEvent(event),
       maxScrapesPerSecond: options.maxScrapesPerSecond,
@@ -81,7 +89,7 @@ export class Assembly {
   /** Puts the resources in force. */
   update(snapshot: ManifestSnapshot): void {
     this.snapshot = snapshot;
-    this.groups.update(snapshot.groups, snapshot.secrets, this.discovery);
+    this.groups.update(snapshot.groups, snapshot.secrets, this.options.discovery);
     for (const { group, secret } of this.groups.missing()) {
       this.options.log.warn('a secret is missing; engines will refuse the router', { group, secret });
     }
@@ -131,7 +139,8 @@ export class Assembly {
   }
 
   /** Many changes of one moment make one table. */
-  private fleetChanged(change: FleetChange): void {
+  private fleetChanged(key: string, change: FleetChange): void {
+    this.options.onGroupChange?.(key);
     if (change === 'readiness' || this.scheduled) return;
     this.scheduled = true;
     setImmediate(() => {
@@ -146,7 +155,9 @@ export class Assembly {
     });
   }
 
-  private fleetEvent({ type, group, endpoint, message }: FleetEvent): void {
+  private fleetEvent(event: FleetEvent): void {
+    const { type, group, endpoint, message } = event;
+    this.options.onFleetEvent?.(event);
     this.options.log.info('endpoint', { event: type, group, endpoint, reason: message });
   }
 

@@ -1,12 +1,14 @@
-import type { Server } from 'node:http';
 import type { Log } from '../observability/log.ts';
 import type { FrontDoor } from '../proxy/front-door.ts';
+import type { ProxyServer } from '../proxy/server.ts';
 
 /** What a router gives up in order when it is told to stop; times in milliseconds. */
 export interface DrainPlan {
-  readonly server: Pick<Server, 'close' | 'closeIdleConnections' | 'closeAllConnections'>;
+  readonly server: Pick<ProxyServer, 'close' | 'closeIdleConnections' | 'closeAllConnections'>;
   readonly frontDoor: FrontDoor;
   readonly log: Log;
+  /** Told at once, while requests are still taken. */
+  readonly onSignal: () => void;
   /** Still accepting but not ready, while load balancers take notice. */
   readonly delay: number;
   /** For requests under way to end; then they are cut. */
@@ -24,6 +26,7 @@ export async function drainOnSignal(plan: DrainPlan): Promise<void> {
   const signal = await nextSignal();
   const { frontDoor, log, server } = plan;
   frontDoor.draining = true;
+  plan.onSignal();
   log.info('draining', { signal, inFlight: frontDoor.inFlight });
   const impatient = nextSignal();
   if (signal === 'SIGTERM') await Promise.race([sleep(plan.delay), impatient]);

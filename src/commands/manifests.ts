@@ -1,48 +1,61 @@
 import type { FileFault } from '../api/documents.ts';
+import { StaticDiscovery } from '../controller/found.ts';
 import { ManifestState } from '../controller/manifest-state.ts';
 import { ManifestWatch } from '../controller/manifest-watch.ts';
 import { errorText, type Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
 import type { Assembly } from './assembly.ts';
+import { OutsideError } from './listen.ts';
+import { alone, reloadGauges, type Reloads, type ResourceSource } from './source.ts';
 
-/** How often the manifests were taken in. */
-export interface Reloads {
-  good: number;
-  /** With at least one fault; what was good is in force all the same. */
-  faulty: number;
-}
-
-/** Keeps an assembly at what a folder of manifests says. */
-export function followManifests(
+/** Resources from a folder of manifests. */
+export function manifestSource(
   folder: string,
   routerClass: string,
-  assembly: Assembly,
   { clock, log }: { clock: Clock; log: Log },
-): { watch: ManifestWatch; reloads: Reloads } {
+): ResourceSource & { readonly reloads: Reloads } {
   const state = new ManifestState(routerClass);
   const reloads: Reloads = { good: 0, faulty: 0 };
-  const watch = new ManifestWatch(folder, clock, {
-    changed(files) {
-      const snapshot = state.update(files);
-      for (const fault of snapshot.faults) logFault(log, fault);
-      for (const key of snapshot.lastGoodInForce) log.warn('the last good version stays in force', { object: key });
-      reloads[snapshot.faults.length === 0 ? 'good' : 'faulty'] += 1;
-      assembly.update(snapshot);
-      const { policies, groups } = assembly.store.current;
-      log.info('manifests in force', {
-        policies: policies.length,
-        groups: groups.size,
-        faults: snapshot.faults.length,
+  let watch: ManifestWatch | null = null;
+  return {
+    ...alone,
+    reloads,
+    discovery: new StaticDiscovery(),
+    start(assembly) {
+      watch = new ManifestWatch(folder, clock, {
+        changed(files) {
+          const snapshot = state.update(files);
+          for (const fault of snapshot.faults) logFault(log, fault);
+          for (const key of snapshot.lastGoodInForce) log.warn('the last good version stays in force', { object: key });
+          reloads[snapshot.faults.length === 0 ? 'good' : 'faulty'] += 1;
+          assembly.update(snapshot);
+          logInForce(log, 'manifests in force', assembly, snapshot.faults.length);
+        },
+        failed(error) {
+          log.error('the manifests cannot be read; what was in force stays', { folder, error: errorText(error) });
+        },
       });
+      begin(watch, folder);
     },
-    failed(error) {
-      log.error('the manifests cannot be read; what was in force stays', { folder, error: errorText(error) });
-    },
-  });
-  watch.start();
-  return { watch, reloads };
+    gauges: () => reloadGauges(reloads),
+    close: () => watch?.close(),
+  };
 }
 
-function logFault(log: Log, { file, line, path, message, cure }: FileFault): void {
+function begin(watch: ManifestWatch, folder: string): void {
+  try {
+    watch.start();
+  } catch (error) {
+    if (!(error instanceof Error) || !('syscall' in error)) throw error;
+    throw new OutsideError(`--manifests ${folder} cannot be read: ${error.message}`);
+  }
+}
+
+export function logInForce(log: Log, message: string, { store }: Assembly, faults: number): void {
+  const { policies, groups } = store.current;
+  log.info(message, { policies: policies.length, groups: groups.size, faults });
+}
+
+export function logFault(log: Log, { file, line, path, message, cure }: FileFault): void {
   log.warn('manifest at fault', { file, line, path, message, cure });
 }

@@ -2,17 +2,22 @@ import { readFileSync } from 'node:fs';
 import { adminApp, isLoopbackName, metricsApp, type AdminSources } from '../observability/admin-server.ts';
 import { createLog, type Log } from '../observability/log.ts';
 import { createMetrics } from '../observability/metrics.ts';
+import type { ReplicaReport } from '../observability/replica-report.ts';
+import { ScoreBook } from '../observability/score-book.ts';
 import { Traffic } from '../observability/traffic.ts';
 import { FrontDoor } from '../proxy/front-door.ts';
 import { createProxyServer, renewCertificate } from '../proxy/server.ts';
 import { SocketClient } from '../proxy/upstream/socket-client.ts';
 import type { UpstreamClient } from '../proxy/upstream/client.ts';
+import type { Explanation } from '../router/explanation.ts';
 import { Assembly } from './assembly.ts';
 import { drainOnSignal } from './drain.ts';
 import { countFlag, durationFlag, listenFlag, readFlags, sizeFlag } from './flags.ts';
 import { Exit, UsageError, type CommandIo } from './io.ts';
 import { followTls, listen, OutsideError, readTls } from './listen.ts';
-import { followManifests } from './manifests.ts';
+import { openSource, replicaName } from './open-source.ts';
+import { explainSource } from './explain-source.ts';
+import { policyReports } from './policy-reports.ts';
 import { serveDefaults, serveUsage, type ServeFlags } from './serve-flags.ts';
 import { gauges, tableView } from './views.ts';
 import { wallClock as clock } from './wall-clock.ts';
@@ -26,7 +31,6 @@ export async function runServe(argv: readonly string[], io: CommandIo): Promise<
     io.out(serveUsage);
     return Exit.fine;
   }
-  if (flags.manifests === '') throw new UsageError('serve needs --manifests DIR');
   return serve(
     flags,
     createLog((line) => io.out(line)),
@@ -49,11 +53,25 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
   };
   const token = adminToken(flags, addresses.admin.host);
   const traffic = new Traffic(() => clock.now());
+  const book = new ScoreBook<Explanation>({ now: () => clock.now(), wallTime: () => Date.now() });
+  const report = (): ReplicaReport => ({
+    replica: replicaName(flags),
+    ready: whyNotReady() === null,
+    policies: policyReports(store.current, { traffic, book, generationOf: (policy) => source.generationOf(policy) }),
+  });
+  const source = await openSource(flags, { clock, log, token: () => token, report });
   const assembly = new Assembly({
     clock,
     log,
     maxScrapesPerSecond: Math.max(1, countFlag('max-scrapes-per-second', flags['max-scrapes-per-second'])),
-    onTable: () => frontDoor.tableChanged(),
+    onTable: () => {
+      frontDoor.tableChanged();
+      source.tableChanged(assembly);
+    },
+    discovery: source.discovery,
+    observer: book,
+    onGroupChange: (key) => source.groupChanged(key),
+    onFleetEvent: (event) => source.fleetEvent(event),
   });
   const { store, router, fleet } = assembly;
   const frontDoor = new FrontDoor({
@@ -69,31 +87,31 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
   const tls = tlsFiles(flags);
   const server = createProxyServer(
     {
+      clock,
       maxConnections: countFlag('max-connections', flags['max-connections']),
       ...(tls === null ? {} : { tls: readTls(tls.cert, tls.key) }),
     },
     (request, response) => frontDoor.handle(request, response),
   );
   if (tls !== null) followTls(tls, clock, log, (material) => renewCertificate(server, material));
-  const { reloads, watch } = openManifests(flags, assembly, log);
+  source.start(assembly);
   const startedAt = clock.now();
+  const whyNotReady = (): string | null => source.notReady() ?? notReady(frontDoor, assembly, startedAt);
   const sources: AdminSources = {
-    metrics: createMetrics(
-      traffic.families(),
-      gauges(assembly, reloads, () => clock.now()),
-    ),
-    notReady: () => notReady(frontDoor, assembly, startedAt),
+    metrics: createMetrics(traffic.families(), [...gauges(assembly, () => clock.now()), ...source.gauges()]),
+    notReady: whyNotReady,
     table: () => tableView(store.current, assembly.snapshot, assembly.verdicts, fleet),
-    stats: () => traffic.stats(),
+    stats: report,
+    explain: explainSource({ store, router, book, maxBody: limits.maxBody }),
   };
   const small = [http.createServer(metricsApp(sources)), http.createServer(adminApp(sources, token))];
   // Before anybody can know that the router is there: a signal that comes right then drains it, too.
-  const drained = drainOnSignal({ server, frontDoor, log, ...drain });
+  const drained = drainOnSignal({ server, frontDoor, log, ...drain, onSignal: () => void source.resign() });
   await listen(small[0], 'metrics', addresses.metrics, log);
   await listen(small[1], 'admin', addresses.admin, log);
   await listen(server, 'proxy', addresses.proxy, log);
   await drained;
-  watch.close();
+  source.close();
   assembly.close();
   for (const one of small) one.close().closeAllConnections();
   return Exit.fine;
@@ -106,15 +124,6 @@ function notReady(frontDoor: FrontDoor, assembly: Assembly, startedAt: number): 
   if (frontDoor.draining) return 'draining';
   if (!assembly.modelsKnown && clock.now() - startedAt < modelsGrace) return 'engines have not named their models yet';
   return null;
-}
-
-function openManifests(flags: ServeFlags, assembly: Assembly, log: Log) {
-  try {
-    return followManifests(flags.manifests, flags['router-class'], assembly, { clock, log });
-  } catch (error) {
-    if (!(error instanceof Error) || !('syscall' in error)) throw error;
-    throw new OutsideError(`--manifests ${flags.manifests} cannot be read: ${error.message}`);
-  }
 }
 
 async function upstreamClient(flags: ServeFlags): Promise<UpstreamClient> {

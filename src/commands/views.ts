@@ -4,7 +4,6 @@ import type { Fleet } from '../datalayer/fleet.ts';
 import type { GaugeSource } from '../observability/metrics.ts';
 import type { RoutingTable } from '../router/table.ts';
 import type { Assembly } from './assembly.ts';
-import type { Reloads } from './manifests.ts';
 
 /** `/api/v1/table`: what is in force. Connections hold secrets and are left out. */
 export function tableView(
@@ -37,11 +36,7 @@ export function tableView(
 }
 
 /** Gauges that are read from the house when somebody scrapes. */
-export function gauges(
-  { store, states, fleet, index, sources }: Assembly,
-  reloads: Reloads,
-  now: () => number,
-): GaugeSource[] {
+export function gauges({ store, states, fleet, index, sources }: Assembly, now: () => number): GaugeSource[] {
   const perGroup = (value: (slots: readonly number[]) => number) => () =>
     [...store.current.groups.values()].map(({ key, endpoints }) => ({
       labels: { group: key },
@@ -91,14 +86,6 @@ export function gauges(
       name: 'hermes_manager_failures_total',
       help: 'Look-ups at external KV managers that failed, by reason.',
       read: () => [...sources.failures].map(([reason, value]) => ({ labels: { reason }, value })),
-    },
-    {
-      name: 'hermes_config_reloads_total',
-      help: 'Changes of the manifests taken in, by result.',
-      read: () => [
-        { labels: { result: 'good' }, value: reloads.good },
-        { labels: { result: 'faulty' }, value: reloads.faulty },
-      ],
     },
     {
       name: 'hermes_table_generation',

@@ -1,13 +1,15 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ClusterState, type GoodVersion } from './cluster-state.ts';
 import type { KubeObject } from './kube/contract.ts';
-import { keepResource, type ResourceKind, type WatchedResource } from './watched.ts';
+import { keepResource, type KeepOptions, type ResourceKind, type WatchedResource } from './watched.ts';
 
 const goodPolicy = { backendRefs: [{ name: 'g' }], match: { models: ['m'] } };
 const badPolicy = { ...goodPolicy, nonsense: 1 };
 const goodGroup = {
   discovery: { type: 'Pods', pods: { selector: { matchLabels: { a: 'b' } }, targetPorts: [{ number: 1 }] } },
 };
+
+const usual: KeepOptions = { kind: 'RoutingPolicy', routerClass: 'hermes', allowExternalTargets: false };
 
 function object(spec: object, over: Partial<KubeObject['metadata']> = {}): KubeObject {
   return {
@@ -24,7 +26,7 @@ function object(spec: object, over: Partial<KubeObject['metadata']> = {}): KubeO
 }
 
 function kept(kind: ResourceKind, given: KubeObject): WatchedResource {
-  const watched = keepResource(kind, 'hermes')(given);
+  const watched = keepResource({ ...usual, kind })(given);
   if (watched === null) throw new Error('of another class');
   return watched;
 }
@@ -38,11 +40,11 @@ const now = () => state.snapshot(new Map());
 
 describe('keepResource', () => {
   it('keeps objects of its class only, the default class included', () => {
-    expect(keepResource('RoutingPolicy', 'hermes')(object(goodPolicy))).not.toBeNull();
-    expect(keepResource('RoutingPolicy', 'other')(object(goodPolicy))).toBeNull();
+    expect(keepResource(usual)(object(goodPolicy))).not.toBeNull();
+    expect(keepResource({ ...usual, routerClass: 'other' })(object(goodPolicy))).toBeNull();
     const other = object({ ...goodPolicy, routerClassName: 'other' });
-    expect(keepResource('RoutingPolicy', 'hermes')(other)).toBeNull();
-    expect(keepResource('RoutingPolicy', 'other')(other)?.resource?.spec.routerClassName).toBe('other');
+    expect(keepResource(usual)(other)).toBeNull();
+    expect(keepResource({ ...usual, routerClass: 'other' })(other)?.resource?.spec.routerClassName).toBe('other');
   });
 
   it('fills in the defaults of a valid object and names the faults of another', () => {
@@ -55,6 +57,19 @@ describe('keepResource', () => {
       document: null,
     });
     expect(policy(badPolicy)).toMatchObject({ resource: null, faults: [{ path: 'spec.nonsense' }] });
+  });
+
+  it('refuses a KV manager by URL unless targets outside are allowed', () => {
+    const manager = { url: 'http://10.0.0.9:8080' };
+    const given = object({ ...goodGroup, kvCache: { type: 'Manager', manager } });
+    const options: KeepOptions = { ...usual, kind: 'BackendGroup' };
+    expect(keepResource(options)(given)).toMatchObject({
+      resource: null,
+      faults: [{ path: 'spec.kvCache.manager.url' }],
+    });
+    expect(keepResource({ ...options, allowExternalTargets: true })(given)?.faults).toEqual([]);
+    const byName = object({ ...goodGroup, kvCache: { type: 'Manager', manager: { service: { name: 's' } } } });
+    expect(keepResource(options)(byName)?.faults).toEqual([]);
   });
 });
 

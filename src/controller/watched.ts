@@ -1,5 +1,5 @@
 import type { Fault } from '../api/check.ts';
-import { decodeResource, type Resource } from '../api/decode.ts';
+import { decodeResource, type Decoded, type Resource } from '../api/decode.ts';
 import { apiVersion } from '../api/resource.ts';
 import { routerClassOf } from './broken-policy.ts';
 import type { KubeObject } from './kube/contract.ts';
@@ -13,7 +13,10 @@ export interface WatchedResource {
   readonly kind: ResourceKind;
   /** `namespace/name`. */
   readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
   readonly uid: string;
+  readonly resourceVersion: string;
   readonly generation: number;
   /** Milliseconds since 1970. */
   readonly created: number;
@@ -28,19 +31,30 @@ export interface WatchedResource {
 /** Whether a watched object asks for this router. */
 const ofClass = (routerClass: string, document: unknown): boolean => routerClassOf(document) === routerClass;
 
+export interface KeepOptions {
+  readonly kind: ResourceKind;
+  readonly routerClass: string;
+  /** Whether groups may name targets outside of the cluster (`--allow-external-targets`). */
+  readonly allowExternalTargets: boolean;
+}
+
 /** Reads objects of one kind and one router class; others are null. */
-export function keepResource(kind: ResourceKind, routerClass: string): (object: KubeObject) => WatchedResource | null {
+export function keepResource(options: KeepOptions): (object: KubeObject) => WatchedResource | null {
+  const { kind, routerClass } = options;
   return (object) => {
     const { metadata, spec, status } = object;
     const { name, namespace = 'default' } = metadata;
     // What the API server adds (managed fields above all) is most of an object; nobody here reads it.
     const document = { apiVersion, kind, metadata: { name, namespace }, spec };
     if (!ofClass(routerClass, document)) return null;
-    const decoded = decodeResource(document);
+    const decoded = judged(decodeResource(document), options);
     return {
       id: `${kind} ${namespace}/${name}`,
       kind,
       key: `${namespace}/${name}`,
+      namespace,
+      name,
+      resourceVersion: metadata.resourceVersion ?? '',
       uid: metadata.uid ?? '',
       generation: metadata.generation ?? 0,
       created: Date.parse(metadata.creationTimestamp ?? '') || 0,
@@ -50,6 +64,20 @@ export function keepResource(kind: ResourceKind, routerClass: string): (object: 
       status,
     };
   };
+}
+
+/** Whoever may write a group must not reach through the router what only the router reaches. */
+function judged(decoded: Decoded, { allowExternalTargets }: KeepOptions): Decoded {
+  if (!decoded.ok || allowExternalTargets || decoded.resource.kind !== 'BackendGroup') return decoded;
+  const { kvCache } = decoded.resource.spec;
+  if (kvCache.type !== 'Manager' || kvCache.manager.url === undefined) return decoded;
+  const fault: Fault = {
+    path: 'spec.kvCache.manager.url',
+    message: 'names a target that may lie outside of the cluster',
+    cure: 'name a Service by `service`, or start the router with --allow-external-targets',
+    reason: 'Invalid',
+  };
+  return { ok: false, faults: [fault] };
 }
 
 /** Whether anything but the status has changed. */

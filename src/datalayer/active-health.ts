@@ -12,6 +12,7 @@ export class ActiveHealth {
   private failures = 0;
   private successes = 0;
   private absent = false;
+  private doubted = false;
 
   /** Whether requests may be sent there. */
   get usable(): boolean {
@@ -21,6 +22,16 @@ export class ActiveHealth {
   /** Whether nobody could be reached there since the last good probe: the process may be another one now. */
   get wasAbsent(): boolean {
     return this.absent;
+  }
+
+  /** Whether something has spoken against it since the last good probe. */
+  get inDoubt(): boolean {
+    return this.failures > 0 || this.state === 'unhealthy' || this.absent || this.doubted;
+  }
+
+  /** Something other than a probe speaks against it. */
+  doubt(): void {
+    this.doubted = true;
   }
 
   /** `threshold`: failures in a row that make it unhealthy. */
@@ -37,6 +48,7 @@ export class ActiveHealth {
   /** `threshold`: successes in a row that bring an unhealthy endpoint back. */
   succeeded(threshold: number): Verdict {
     this.failures = 0;
+    this.doubted = false;
     this.successes += 1;
     if (this.state === 'unhealthy' && this.successes < threshold) return 'same';
     this.absent = false;

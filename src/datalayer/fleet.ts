@@ -8,7 +8,7 @@ import { Group, type GroupOwner } from './group.ts';
 import type { Member } from './member.ts';
 import { mayEject, PassiveHealth } from './passive-health.ts';
 import type { HttpProbe } from './probe.ts';
-import type { FleetChange, FleetEvent, GroupSummary, MemberStatus } from './report.ts';
+import type { FleetChange, FleetEvent, GroupSummary, MemberReason, MemberStatus } from './report.ts';
 import { Alarm, Schedule } from './schedule.ts';
 import { SlotAllocator } from './slots.ts';
 import type { GroupTarget } from './targets.ts';
@@ -105,16 +105,7 @@ export class Fleet implements EndpointFeedback {
       if (target === null) this.groups.delete(key);
     }
     this.pace(targets);
-    for (const target of wanted.values()) {
-      const known = this.groups.get(target.key);
-      // The very same target asks for nothing new, unless it was not to be had in full.
-      if (known?.target === target && known.shutOut.length === 0) continue;
-      const group = known ?? new Group(this.groupOwner, target);
-      this.groups.set(target.key, group);
-      group.admit(target);
-      const { consecutiveFailures } = target.health.passive;
-      for (const { slot } of group.endpoints) this.passive.setThreshold(slot, consecutiveFailures);
-    }
+    for (const target of wanted.values()) this.admit(target);
     this.scheduleSweep();
   }
 
@@ -125,7 +116,8 @@ export class Fleet implements EndpointFeedback {
 
   /**
    * Whether discovery cannot see changes now (the API server is away). Pod addresses are given away again, so while
-   * that is so an endpoint that failed comes back only if it still serves the same models.
+   * that is so an endpoint that failed comes back only if it still serves the same models. To be ended after what
+   * discovery sees then has been reconciled: a foreign engine would be taken back before its endpoint is gone.
    */
   setDiscoveryStale(stale: boolean): void {
     this.context.discoveryStale = stale;
@@ -150,6 +142,11 @@ export class Fleet implements EndpointFeedback {
     return this.groups.get(key)?.summary() ?? null;
   }
 
+  /** Why the endpoint at the slot gets requests or does not; null where nobody has the slot. */
+  reasonOf(slot: number): MemberReason | null {
+    return this.bySlot[slot]?.member.status().reason ?? null;
+  }
+
   /** Tokens that fit into the endpoint's KV cache, or null where its engine does not say. */
   cacheTokens(slot: number): number | null {
     return this.bySlot[slot]?.member.cacheTokens ?? null;
@@ -165,6 +162,17 @@ export class Fleet implements EndpointFeedback {
     this.context.schedule.close();
     for (const place of this.bySlot) place?.member.stop();
     this.options.fetch.close();
+  }
+
+  private admit(target: GroupTarget): void {
+    const known = this.groups.get(target.key);
+    // The very same target asks for nothing new, unless it was not to be had in full.
+    if (known?.target === target && known.shutOut.length === 0) return;
+    const group = known ?? new Group(this.groupOwner, target);
+    this.groups.set(target.key, group);
+    group.admit(target);
+    const { consecutiveFailures } = target.health.passive;
+    for (const { slot } of group.endpoints) this.passive.setThreshold(slot, consecutiveFailures);
   }
 
   private makeGroupOwner(): GroupOwner {
@@ -197,8 +205,9 @@ export class Fleet implements EndpointFeedback {
     let perSecond = 0;
     let endpoints = 0;
     for (const target of targets) {
-      perSecond += (target.endpoints.length * 1000) / target.metrics.interval;
-      endpoints += target.endpoints.length;
+      const probed = target.endpoints.reduce((count, seed) => count + (seed.discoveredReady === false ? 0 : 1), 0);
+      perSecond += (probed * 1000) / target.metrics.interval;
+      endpoints += probed;
     }
     this.context.stretch = Math.max(1, perSecond / budget);
     this.spread = Math.min(longestSpread, endpoints * firstProbeGap);

@@ -87,7 +87,8 @@ export class Group implements MemberOwner {
     for (const { slot } of this.members.values()) {
       if (states.isReady(slot)) ready += 1;
       if (states.has(slot, Flag.ejected)) ejected += 1;
-      if (states.scrapedAt[slot] > 0 && !states.has(slot, Flag.stale)) usages.push(states.usage[slot]);
+      const isFresh = states.scrapedAt[slot] > 0 && !states.has(slot, Flag.stale) && !states.has(slot, Flag.unready);
+      if (isFresh) usages.push(states.usage[slot]);
     }
     const usage = usages.reduce((sum, value) => sum + value, 0) / usages.length;
     return {
@@ -136,7 +137,7 @@ export class Group implements MemberOwner {
   private take(seed: EndpointSeed): Endpoint | null {
     try {
       const { endpoint, resumed } = this.owner.allocator.take(this.target.key, seed);
-      this.enlist(endpoint, resumed);
+      this.enlist(endpoint, resumed, seed.discoveredReady !== false);
       return endpoint;
     } catch (error) {
       if (error instanceof SlotsExhaustedError) return null;
@@ -155,17 +156,17 @@ export class Group implements MemberOwner {
     }
   }
 
-  private enlist(endpoint: Endpoint, resumed: boolean): void {
+  private enlist(endpoint: Endpoint, resumed: boolean, discoveredReady: boolean): void {
     const key = identity(endpoint.group, endpoint);
     const known = this.members.get(key);
     if (known !== undefined) {
-      known.update(endpoint);
+      known.update(endpoint, discoveredReady);
       return;
     }
     const member = new Member(this.owner.context, this, endpoint, resumed);
     this.members.set(key, member);
     this.owner.joined(member, this);
-    member.start((endpoint.slot * goldenRatio) % 1, this.owner.spread);
+    member.start((endpoint.slot * goldenRatio) % 1, this.owner.spread, discoveredReady);
   }
 
   /** Whether the union of the models is another one now. */

@@ -17,8 +17,8 @@ export interface HealthListener {
   down(message: string): void;
   /** The process may be another one than before. */
   mayHaveRestarted(): void;
-  /** Finds out whether the engine there is still the one that was known; no answer after `stop`. */
-  identify(done: (same: boolean) => void): void;
+  /** Finds out whether the engine there is still the one that was known; null where it does not say. */
+  identify(done: (same: boolean | null) => void): void;
 }
 
 /** Active health of one endpoint: GET, every interval, one at a time. */
@@ -31,6 +31,7 @@ export class HealthProbe {
   private readonly onResult = (result: ProbeResult): void => this.answered(result);
   private busy = false;
   private stopped = false;
+  private paused = false;
   private startedAt = 0;
 
   constructor(context: FleetContext, site: Site, listener: HealthListener) {
@@ -49,10 +50,26 @@ export class HealthProbe {
     this.context.schedule.clear(this.alarm);
   }
 
-  /** A request has just failed there: the next probe comes soon. */
-  hurry(): void {
+  /** No probes until `resume`; an answer that is under way counts for nothing. */
+  pause(): void {
+    this.paused = true;
+    this.context.schedule.clear(this.alarm);
+  }
+
+  /** Goes on at once, from what was known. */
+  resume(): void {
+    this.paused = false;
+    if (!this.busy) this.again(this.context.clock.now());
+  }
+
+  /**
+   * Something speaks against the engine, such as a request that failed there: the next probe comes soon and, while
+   * discovery is blind, asks who is there.
+   */
+  doubt(): void {
+    this.health.doubt();
     const soon = this.startedAt + quickProbe;
-    if (!this.busy && !this.stopped && this.alarm.due > soon) this.again(soon);
+    if (!this.busy && !this.stopped && !this.paused && this.alarm.due > soon) this.again(soon);
   }
 
   private again(due: number): void {
@@ -69,19 +86,27 @@ export class HealthProbe {
   }
 
   private answered(result: ProbeResult): void {
-    if (this.stopped) return;
+    if (this.stopped || this.isPaused()) return;
     if (!result.ok) this.failed(result.fault, result.message);
     else if (this.needsProof()) this.listener.identify((same) => this.identified(same));
     else this.succeeded();
   }
 
-  /** While discovery is blind, an address that went silent may have been given to another engine. */
-  private needsProof(): boolean {
-    return this.context.discoveryStale && (!this.health.usable || this.health.wasAbsent);
+  private isPaused(): boolean {
+    if (this.paused) this.busy = false;
+    return this.paused;
   }
 
-  private identified(same: boolean): void {
-    if (same) this.succeeded();
+  /** While discovery is blind, an address that went silent may have been given to another engine. */
+  private needsProof(): boolean {
+    return this.context.discoveryStale && this.health.inDoubt;
+  }
+
+  /** One that does not say is no better than one that does not answer; one that says something else is another. */
+  private identified(same: boolean | null): void {
+    if (this.isPaused()) return;
+    if (same === true) this.succeeded();
+    else if (same === null) this.failed('failed', 'it does not say which models it serves');
     else this.failed('failed', 'it cannot be recognised by the models it serves', 1);
   }
 

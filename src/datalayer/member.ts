@@ -3,7 +3,7 @@ import { Flag } from '../router/states.ts';
 import type { FleetContext, Site } from './context.ts';
 import type { EngineReport, LoraReport } from './engine-metrics.ts';
 import { HealthProbe, type HealthListener } from './health-probe.ts';
-import { ModelLearner, type ModelList } from './models.ts';
+import { ModelLearner, type ModelList, type ModelListener } from './models.ts';
 import type { ProbeAccess } from './probe.ts';
 import type { FleetChange, FleetEventType, MemberReason, MemberStatus } from './report.ts';
 import { Alarm } from './schedule.ts';
@@ -25,7 +25,7 @@ export interface MemberOwner {
 }
 
 /** One endpoint of a group and all that watches it, from its discovery until it is gone. */
-export class Member implements Site, HealthListener, ScrapeListener {
+export class Member implements Site, HealthListener, ScrapeListener, ModelListener {
   endpoint: Endpoint;
   access: ProbeAccess;
   readonly slot: number;
@@ -55,7 +55,7 @@ export class Member implements Site, HealthListener, ScrapeListener {
     this.access = accessTo(owner.target, endpoint.address);
     this.health = new HealthProbe(context, this, this);
     this.scraper = new Scraper(context, this, this);
-    this.learner = new ModelLearner(context, this, () => owner.changed('models'));
+    this.learner = new ModelLearner(context, this, this);
     this.slowStart = new SlowStart(context, this.slot);
   }
 
@@ -68,17 +68,22 @@ export class Member implements Site, HealthListener, ScrapeListener {
   }
 
   /** `phase`, 0..1: where in the intervals its probes fall; `spread`: milliseconds in which all have their first one. */
-  start(phase: number, spread: number): void {
-    this.context.states.set(this.slot, Flag.ejected, false);
+  start(phase: number, spread: number, discoveredReady: boolean): void {
+    const { states } = this.context;
+    states.set(this.slot, Flag.ejected, false);
+    states.set(this.slot, Flag.unready, false);
     this.health.start(phase * spread);
     this.scraper.start(phase);
+    this.setDiscoveredReady(discoveredReady);
     this.look();
   }
 
   /** Discovery or settings have changed; what is known of its health stays. */
-  update(endpoint: Endpoint): void {
+  update(endpoint: Endpoint, discoveredReady: boolean): void {
     this.endpoint = endpoint;
     this.access = accessTo(this.target, endpoint.address);
+    this.setDiscoveredReady(discoveredReady);
+    this.look();
   }
 
   stop(): void {
@@ -91,7 +96,7 @@ export class Member implements Site, HealthListener, ScrapeListener {
 
   /** A request has just failed to connect there. */
   suspect(): void {
-    this.health.hurry();
+    this.health.doubt();
   }
 
   /** Out until then, in milliseconds of the clock. */
@@ -135,8 +140,20 @@ export class Member implements Site, HealthListener, ScrapeListener {
     this.restart();
   }
 
-  identify(done: (same: boolean) => void): void {
-    this.learner.ask((list) => done(list !== null && this.isSame(list)));
+  identify(done: (same: boolean | null) => void): void {
+    this.learner.ask((list) => done(list === null ? null : this.isSame(list)));
+  }
+
+  /** While discovery is blind, what another engine at the address serves is nothing that the group serves. */
+  believes(list: ModelList): boolean {
+    const known = this.learner.known?.base ?? [];
+    if (!this.context.discoveryStale || known.length === 0 || this.isSame(list)) return true;
+    this.health.doubt();
+    return false;
+  }
+
+  learned(): void {
+    this.owner.changed('models');
   }
 
   scraped(report: EngineReport): void {
@@ -148,7 +165,10 @@ export class Member implements Site, HealthListener, ScrapeListener {
     if (report.startTime !== null && report.startTime > startTimes[slot]) {
       const known = startTimes[slot] > 0;
       startTimes[slot] = report.startTime;
-      if (known) this.restart();
+      if (known) {
+        this.restart();
+        this.health.doubt();
+      }
     }
     this.setSleeping(report.awake === false);
   }
@@ -160,6 +180,7 @@ export class Member implements Site, HealthListener, ScrapeListener {
 
   private reason(): MemberReason {
     const { states } = this.context;
+    if (states.has(this.slot, Flag.unready)) return 'NotReady';
     if (!states.has(this.slot, Flag.healthy)) return 'Unhealthy';
     if (states.has(this.slot, Flag.sleeping)) return 'Sleeping';
     return states.has(this.slot, Flag.ejected) ? 'Ejected' : 'Ready';
@@ -176,9 +197,27 @@ export class Member implements Site, HealthListener, ScrapeListener {
   }
 
   private endEjection(): void {
-    this.context.states.set(this.slot, Flag.ejected, false);
+    const { states } = this.context;
+    states.set(this.slot, Flag.ejected, false);
+    if (states.has(this.slot, Flag.unready)) return;
     this.owner.event('EndpointReturned', this, 'gets requests again after its ejection');
     this.refresh();
+  }
+
+  /** One that discovery holds not ready is left alone: its engine may be loading, or told to rest before it ends. */
+  private setDiscoveredReady(ready: boolean): void {
+    const { states } = this.context;
+    if (states.has(this.slot, Flag.unready) !== ready) return;
+    states.set(this.slot, Flag.unready, !ready);
+    if (!ready) {
+      this.health.pause();
+      this.scraper.pause();
+      this.learner.pause();
+      return;
+    }
+    this.health.resume();
+    this.scraper.resume();
+    if (this.proven && states.has(this.slot, Flag.healthy)) this.learner.look();
   }
 
   private restart(): void {
@@ -210,7 +249,8 @@ export class Member implements Site, HealthListener, ScrapeListener {
 
   /** One that never told its models is recognised by those of its group. */
   private isSame(list: ModelList): boolean {
-    if (this.learner.known !== null) return this.learner.known.base.every((name) => list.base.includes(name));
+    const known = this.learner.known?.base ?? [];
+    if (known.length > 0) return known.every((name) => list.base.includes(name));
     return list.base.length > 0 && list.base.every((name) => this.owner.models.includes(name));
   }
 }

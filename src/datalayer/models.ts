@@ -53,33 +53,45 @@ export function unionOfModels(lists: readonly ModelList[]): readonly string[] {
   return Object.freeze([...[...base].sort(), ...[...adapters].sort()].slice(0, maxModels));
 }
 
+/** Told what an endpoint says it serves. */
+export interface ModelListener {
+  /** Whether it may be the endpoint that says so. */
+  believes(list: ModelList): boolean;
+  /** `known` may be another list now. */
+  learned(): void;
+}
+
 /** Learns what one endpoint serves, when it becomes healthy and, where the group wants it, every 30 s. */
 export class ModelLearner {
   /** What it last said; kept while it is away. */
   known: ModelList | null = null;
   private readonly context: FleetContext;
   private readonly site: Site;
-  private readonly learned: () => void;
+  private readonly listener: ModelListener;
   private readonly alarm = new Alarm(() => this.look());
+  private paused = false;
   private stopped = false;
 
-  constructor(context: FleetContext, site: Site, learned: () => void) {
+  constructor(context: FleetContext, site: Site, listener: ModelListener) {
     this.context = context;
     this.site = site;
-    this.learned = learned;
+    this.listener = listener;
   }
 
   /** Asks now, and goes on from here. */
   look(): void {
+    this.paused = false;
     this.ask((list) => {
-      if (list !== null) this.known = list;
+      const believed = list !== null && this.listener.believes(list);
+      if (believed) this.known = list;
       this.rest();
-      if (list !== null) this.learned();
+      if (believed) this.listener.learned();
     });
   }
 
-  /** The endpoint is unhealthy: nobody to ask. */
+  /** Nobody to ask until the next `look`. */
   pause(): void {
+    this.paused = true;
     this.context.schedule.clear(this.alarm);
   }
 
@@ -97,6 +109,7 @@ export class ModelLearner {
   }
 
   private rest(): void {
+    if (this.paused) return;
     const { clock, schedule, random } = this.context;
     const pause = this.known === null ? retryInterval : interval;
     // One look is enough where names are declared: it is what the engine is recognised by later.

@@ -10,6 +10,8 @@ export type FleetChange =
 /** Why an endpoint gets requests or does not. */
 export type MemberReason =
   | 'Ready'
+  /** Discovery holds it not ready: its Pod is not, or the EndpointSlice says so. */
+  | 'NotReady'
   /** Health probes fail. */
   | 'Unhealthy'
   /** Requests failed there; it is back after a while. */

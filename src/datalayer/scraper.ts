@@ -28,6 +28,8 @@ export class Scraper {
   private readonly onResult = (result: ProbeResult): void => this.answered(result);
   private startedAt = 0;
   private failures = 0;
+  private busy = false;
+  private paused = false;
   private stopped = false;
 
   constructor(context: FleetContext, site: Site, listener: ScrapeListener) {
@@ -49,6 +51,21 @@ export class Scraper {
     this.context.schedule.clear(this.alarm);
   }
 
+  /** No scrapes until `resume`; an answer that is under way counts for nothing. */
+  pause(): void {
+    this.paused = true;
+    this.context.schedule.clear(this.alarm);
+  }
+
+  /** Goes on at once; the pause itself makes no number too old. */
+  resume(): void {
+    const { clock, schedule, states } = this.context;
+    this.paused = false;
+    this.failures = 0;
+    if (!states.has(this.site.slot, Flag.stale)) this.goodSince = clock.now();
+    if (!this.busy) schedule.set(this.alarm, clock.now());
+  }
+
   private interval(): number {
     return this.site.target.metrics.interval * this.context.stretch;
   }
@@ -56,6 +73,7 @@ export class Scraper {
   private send(): void {
     const { probe, clock, states, counters } = this.context;
     const { path, timeout } = this.site.target.metrics;
+    this.busy = true;
     this.startedAt = clock.now();
     counters.scrapes += 1;
     states.scrapeStarts(this.site.slot);
@@ -63,7 +81,8 @@ export class Scraper {
   }
 
   private answered(result: ProbeResult): void {
-    if (this.stopped) return;
+    this.busy = false;
+    if (this.stopped || this.paused) return;
     if (!result.ok || !this.read(result.body)) this.failed();
     this.context.schedule.set(this.alarm, this.startedAt + this.interval());
   }

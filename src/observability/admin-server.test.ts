@@ -21,7 +21,7 @@ const sources: AdminSources = {
   notReady: () => notReady,
   metrics: new Registry(),
   table: () => ({ generation: 3 }),
-  stats: () => [{ policy: 'ns/p' }],
+  stats: () => ({ replica: 'r1', ready: true, policies: [] }),
 };
 
 async function serve(app: ReturnType<typeof adminApp>): Promise<void> {
@@ -121,7 +121,10 @@ describe('adminApp without a token', () => {
   it.each(allowed)('answers %s', async (_name, headers) => {
     await serve(adminApp(sources, null));
     expect(await ask('/api/v1/table', headers)).toMatchObject({ status: 200, text: '{"generation":3}' });
-    expect(await ask('/api/v1/stats', headers)).toMatchObject({ status: 200, text: '[{"policy":"ns/p"}]' });
+    expect(await ask('/api/v1/stats', headers)).toMatchObject({
+      status: 200,
+      text: '{"replica":"r1","ready":true,"policies":[]}',
+    });
   });
 
   const refused: [string, Record<string, string>][] = [

@@ -1,7 +1,9 @@
 import { timingSafeEqual } from 'node:crypto';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import type { Registry } from 'prom-client';
+import { AdminError, explainRoutes, type ExplainSource } from './explain-api.ts';
 import { errorText } from './log.ts';
+import type { ReplicaReport } from './replica-report.ts';
 
 /** What the small servers beside the proxy show. */
 export interface AdminSources {
@@ -9,7 +11,9 @@ export interface AdminSources {
   readonly notReady: () => string | null;
   readonly metrics: Registry;
   readonly table: () => unknown;
-  readonly stats: () => unknown;
+  readonly stats: () => ReplicaReport;
+  /** Absent where nothing is decided. */
+  readonly explain?: ExplainSource;
 }
 
 /** `/metrics`, `/healthz`, `/readyz`: what a kubelet and Prometheus reach; no secrets here. */
@@ -36,6 +40,7 @@ export function adminApp(sources: AdminSources, token: string | null): Express {
   else app.use(requireLoopbackHost);
   app.get('/api/v1/table', (_request, response) => void response.json(sources.table()));
   app.get('/api/v1/stats', (_request, response) => void response.json(sources.stats()));
+  if (sources.explain !== undefined) explainRoutes(app, sources.explain);
   app.use(notFound);
   app.use(failed);
   return app;
@@ -68,6 +73,7 @@ function notFound(_request: Request, response: Response): void {
 /** What went wrong, without the stack that express would show; it knows error handlers by their four parameters. */
 function failed(error: unknown, _request: Request, response: Response, next: NextFunction): void {
   if (response.headersSent) next(error);
+  else if (error instanceof AdminError) refuse(response, error.status, error.message);
   else refuse(response, 500, errorText(error));
 }
 

@@ -4,6 +4,7 @@ import { Column, PolicyTraffic } from './policy-traffic.ts';
 
 /** Milliseconds after which a policy without traffic is dropped from the metrics. */
 const idleLimit = 15 * 60_000;
+const windowSeconds = 60;
 
 /** A metric that prom-client's registry can write. */
 export interface MetricFamily {
@@ -24,6 +25,20 @@ export interface PolicyStats {
   readonly ttftP50Milliseconds: number;
   readonly ttftP90Milliseconds: number;
   readonly inFlight: number;
+}
+
+/** What there is to tell of a policy without traffic. */
+export function idleStats(policy: string): PolicyStats {
+  return {
+    policy,
+    windowSeconds,
+    requestsPerMinute: 0,
+    errorsPerMinute: 0,
+    prefixHitPercent: 0,
+    ttftP50Milliseconds: 0,
+    ttftP90Milliseconds: 0,
+    inFlight: 0,
+  };
 }
 
 /** Traffic of all policies. */
@@ -56,7 +71,7 @@ export class Traffic implements Telemetry {
       const firstTokens = traffic.recentFirstTokens();
       return {
         policy,
-        windowSeconds: 60,
+        windowSeconds,
         requestsPerMinute: traffic.lastMinute(Column.requests),
         errorsPerMinute: traffic.lastMinute(Column.errors),
         prefixHitPercent: Math.round(100 * hitRatio(traffic)),

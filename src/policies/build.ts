@@ -43,8 +43,10 @@ export function buildProfile(spec: ProfileSpec, registry: Registry, context: Plu
   const picker = definition.create(parametersOf(definition.parameters, pickerSpec, 'picker'), context);
   return new SchedulingProfile({
     filters,
+    filterTypes: (spec.filters ?? []).map(({ type }) => type),
     scorers,
     picker,
+    pickerType: pickerSpec.type,
     readsHits: scorers.some(({ type }) => registry.scorers.get(type)?.readsHits === true),
     description: describe(spec, pickerSpec),
   });

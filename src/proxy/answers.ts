@@ -1,5 +1,5 @@
-import type { ServerResponse } from 'node:http';
 import type { RoutingError, RoutingErrorCode } from '../router/errors.ts';
+import type { Response } from './http/response.ts';
 
 interface Answer {
   readonly status: number;
@@ -43,23 +43,13 @@ export function errorBody(error: RoutingError): string {
 }
 
 /** Sends an error as the whole answer; nothing may have been sent before. */
-export function sendError(response: ServerResponse, error: RoutingError, headers: readonly string[] = []): void {
-  response.end(startError(response, error, headers));
-}
-
-/** As `sendError`, but leaves it to the caller to end the answer. */
-export function writeError(response: ServerResponse, error: RoutingError, headers: readonly string[]): void {
-  response.write(startError(response, error, headers));
-}
-
-/** Writes the head and returns the body. */
-function startError(response: ServerResponse, error: RoutingError, headers: readonly string[]): Buffer {
+export function sendError(response: Response, error: RoutingError, headers: readonly string[] = []): void {
   const { status } = answers[error.code];
   const body = Buffer.from(errorBody(error));
   const head = [...headers, 'content-type', 'application/json', 'content-length', String(body.length)];
   if (status === 503) head.push('retry-after', retryAfter);
   response.writeHead(status, head);
-  return body;
+  response.end(body);
 }
 
 /** The event that ends a stream whose engine failed; `/v1/responses` streams name their events. */

@@ -1,17 +1,19 @@
 import { once } from 'node:events';
-import { createServer, request as httpRequest, type ClientRequest, type Server } from 'node:http';
+import { request as httpRequest, type ClientRequest } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RoutingError } from '../router/errors.ts';
 import { BodyBudget } from './body-reader.ts';
 import { until } from './door.fixture.ts';
-import { addressOf } from './server.ts';
+import type { ClientRequest as Received } from './http/connection.ts';
+import { ManualClock } from '../../test/fixtures/manual-clock.ts';
+import { addressOf, createProxyServer, type ProxyServer } from './server.ts';
 
 interface Called {
   readonly error: RoutingError | null;
   readonly body: string;
 }
 
-let server: Server;
+let server: ProxyServer;
 let budget: BodyBudget;
 let called: Called[];
 /** Bytes that have come in, by the socket's own count. */
@@ -22,13 +24,29 @@ beforeEach(async () => {
   arrived = 0;
   budget = new BodyBudget({ maxBody: 100, maxBuffered: 250 });
   // Nobody answers: what comes after a refusal still arrives.
-  server = createServer((request) => {
-    budget.read(request, (error, body) => called.push({ error, body: body.toString() }));
-    request.on('data', (chunk: Buffer) => (arrived += chunk.length));
+  server = createProxyServer({ maxConnections: 0, clock: new ManualClock() }, (request) => {
+    budget.read(counted(request), (error, body) => called.push({ error, body: body.toString() }));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
 });
+
+/** The same request, whose bytes are counted on their way. */
+function counted(request: Received): Received {
+  return {
+    head: request.head,
+    receive(sink) {
+      request.receive({
+        onBody(bytes, start, end) {
+          sink.onBody(bytes, start, end);
+          arrived += end - start;
+        },
+        onEnd: () => sink.onEnd(),
+        onAbort: () => sink.onAbort(),
+      });
+    },
+  };
+}
 
 afterEach(() => {
   server.close().closeAllConnections();

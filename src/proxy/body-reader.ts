@@ -1,5 +1,5 @@
-import type { IncomingMessage } from 'node:http';
 import { RoutingError } from '../router/errors.ts';
+import type { BodySink, ClientRequest } from './http/connection.ts';
 
 /** Bounds of what the proxy holds in memory. */
 export interface BodyLimits {
@@ -8,6 +8,9 @@ export interface BodyLimits {
   /** Bytes of all bodies that are held at a time. */
   readonly maxBuffered: number;
 }
+
+/** Gets a body, or why there is none; called once. */
+export type BodyTaker = (error: RoutingError | null, body: Buffer) => void;
 
 /** Bytes of all bodies that are held now. */
 export class BodyBudget {
@@ -22,37 +25,10 @@ export class BodyBudget {
    * Reads a body to its end and calls back once, with the bytes (which count as held until `release`) or with an
    * error; a client that leaves before the end gets no call.
    */
-  read(request: IncomingMessage, done: (error: RoutingError | null, body: Buffer) => void): void {
-    const { maxBody } = this.limits;
-    const announced = Number(request.headers['content-length'] ?? 0);
-    if (announced > maxBody) {
-      done(tooLarge(maxBody), empty);
-      return;
-    }
-    let only: Buffer = empty;
-    let more: Buffer[] | null = null;
-    let length = 0;
-    let ended = false;
-    request.on('data', (chunk: Buffer) => {
-      if (ended) return;
-      length += chunk.length;
-      this.held += chunk.length;
-      if (length > maxBody || this.held > this.limits.maxBuffered) {
-        ended = true;
-        this.held -= length;
-        done(length > maxBody ? tooLarge(maxBody) : overloaded(), empty);
-      } else if (length === chunk.length) only = chunk;
-      else (more ??= [only]).push(chunk);
-    });
-    request.on('end', () => {
-      if (ended) return;
-      ended = true;
-      done(null, more === null ? only : Buffer.concat(more));
-    });
-    request.on('close', () => {
-      if (!ended) this.held -= length;
-      ended = true;
-    });
+  read(request: ClientRequest, done: BodyTaker): void {
+    const announced = request.head.contentLength;
+    if (announced > this.limits.maxBody) done(tooLarge(this.limits.maxBody), empty);
+    else request.receive(new BodyReader(this, announced, done));
   }
 
   release(bytes: number): void {
@@ -61,6 +37,67 @@ export class BodyBudget {
 }
 
 const empty = Buffer.alloc(0);
+/** Bytes that are allocated on an announcement alone. */
+const trusted = 64 * 1024;
+/** Bytes that are allocated for a body of unknown length. */
+const firstPiece = 4096;
+
+/** One body on its way in; its pieces are copied to where they are to stay. */
+class BodyReader implements BodySink {
+  private readonly budget: BodyBudget;
+  private readonly announced: number;
+  private readonly done: BodyTaker;
+  private bytes = empty;
+  private length = 0;
+  private refused = false;
+
+  constructor(budget: BodyBudget, announced: number, done: BodyTaker) {
+    this.budget = budget;
+    this.announced = announced;
+    this.done = done;
+  }
+
+  onBody(bytes: Buffer, start: number, end: number): void {
+    if (this.refused) return;
+    const { budget } = this;
+    const { maxBody, maxBuffered } = budget.limits;
+    const size = end - start;
+    budget.held += size;
+    if (this.length + size > maxBody) this.refuse(tooLarge(maxBody), size);
+    else if (budget.held > maxBuffered) this.refuse(overloaded(), size);
+    else {
+      if (this.length + size > this.bytes.length) this.grow(this.length + size);
+      bytes.copy(this.bytes, this.length, start, end);
+      this.length += size;
+    }
+  }
+
+  onEnd(): void {
+    if (this.refused) return;
+    const whole = this.length === this.bytes.length ? this.bytes : this.bytes.subarray(0, this.length);
+    this.done(null, whole);
+  }
+
+  onAbort(): void {
+    if (!this.refused) this.budget.held -= this.length;
+    this.refused = true;
+  }
+
+  /** Gives back what is held, and the piece of so many bytes that has just come. */
+  private refuse(error: RoutingError, size: number): void {
+    this.refused = true;
+    this.bytes = empty;
+    this.budget.held -= this.length + size;
+    this.done(error, empty);
+  }
+
+  private grow(needed: number): void {
+    const wanted = Math.max(needed, this.length * 2, this.announced < 0 ? firstPiece : trusted);
+    const grown = Buffer.allocUnsafe(this.announced < 0 ? wanted : Math.min(wanted, this.announced));
+    this.bytes.copy(grown, 0, 0, this.length);
+    this.bytes = grown;
+  }
+}
 
 function tooLarge(limit: number): RoutingError {
   return new RoutingError('request_too_large', `the body is larger than the limit of ${limit} bytes`, {

@@ -1,6 +1,6 @@
-import type { ServerResponse } from 'node:http';
 import type { RoutingError } from '../router/errors.ts';
 import { errorEvent } from './answers.ts';
+import type { Response } from './http/response.ts';
 import { replaceModel, type ModelNames } from './response-model.ts';
 import { EventCutter } from './sse.ts';
 import { UsageTail } from './usage.ts';
@@ -24,7 +24,7 @@ export class ClientAnswer {
   readonly usage = new UsageTail();
   /** Whether a byte has gone to the client. */
   begun = false;
-  private readonly response: ServerResponse;
+  private readonly response: Response;
   private readonly status: number;
   private readonly headers: readonly string[];
   private readonly extras: AnswerExtras;
@@ -33,7 +33,7 @@ export class ClientAnswer {
   private wholeBytes = 0;
   private remaining = -1;
 
-  constructor(response: ServerResponse, status: number, headers: readonly string[], extras: AnswerExtras) {
+  constructor(response: Response, status: number, headers: readonly string[], extras: AnswerExtras) {
     this.response = response;
     this.status = status;
     this.headers = headers;
@@ -74,7 +74,7 @@ export class ClientAnswer {
   /** The engine's answer is complete. */
   end(): void {
     const { response } = this;
-    if (response.writableEnded) return;
+    if (response.ended) return;
     if (this.whole !== null && this.extras.rename !== null) {
       const bytes = replaceModel(Buffer.concat(this.whole), this.extras.rename);
       this.usage.push(bytes);
@@ -98,7 +98,7 @@ export class ClientAnswer {
       response.destroy();
       return;
     }
-    response.write(errorEvent(error, path), () => response.destroy());
+    response.breakOff(Buffer.from(errorEvent(error, path)));
   }
 
   private begin(length: number | null): void {
@@ -111,8 +111,8 @@ export class ClientAnswer {
     }
     head.push('x-request-id', extras.requestId);
     if (length !== null) head.push('content-length', String(length));
-    if (extras.close) head.push('connection', 'close');
     for (const text of extras.debug) head.push(text);
+    if (extras.close) this.response.close = true;
     this.response.writeHead(this.status, head);
   }
 

@@ -29,11 +29,15 @@ export interface ExchangeContext {
   ended(bodyBytes: number): void;
 }
 
+/** One for the whole process: what the index has learned of prompts must be found again by whoever reads them. */
+const promptSecret = Math.floor(Math.random() * 2 ** 32);
+
 /** The request as the decision sees it; one object for all, since a decision never awaits. */
 export class ScratchRequest implements InferenceRequest {
   model = '';
   user = '';
   headers: HeaderLookup = { get: () => undefined };
   managerHits: ReadonlyMap<string, number> | null = null;
-  readonly prompt = new Prompt(Math.floor(Math.random() * 2 ** 32));
+  requestId = '';
+  readonly prompt = new Prompt(promptSecret);
 }

@@ -10,12 +10,9 @@ export interface Timed {
   timeOut(now: number): void;
 }
 
-/** Milliseconds between looks: how late a time-out may come. */
-const resolution = 50;
-
 /**
- * One timer for all requests' time-outs: a request sets a number instead of arming timers, and a chunk of a stream
- * costs one assignment.
+ * One timer for all time-outs of requests or of connections: a request sets a number instead of arming timers, and a
+ * chunk of a stream costs one assignment.
  *
  * Its members are in an array and know their places. A Set that many short-lived objects pass through is rebuilt again
  * and again, and V8 links each of its tables to the next: once one table has grown old, the collector takes all later
@@ -25,18 +22,21 @@ export class Deadlines<T extends Timed = Timed> {
   /** The clock's time at the last look: good enough for moving a deadline on. */
   coarseNow: number;
   private readonly clock: Clock;
+  private readonly resolution: number;
   private readonly active: T[] = [];
   private cancel: (() => void) | null = null;
 
-  constructor(clock: Clock) {
+  /** `resolution` is the milliseconds between looks: how late a time-out may come. */
+  constructor(clock: Clock, resolution = 50) {
     this.clock = clock;
+    this.resolution = resolution;
     this.coarseNow = clock.now();
   }
 
   add(timed: T): void {
     if (this.active.length === 0) {
       this.coarseNow = this.clock.now();
-      this.cancel ??= this.clock.after(resolution, this.look);
+      this.cancel ??= this.clock.after(this.resolution, this.look);
     }
     if (timed.place >= 0) return;
     timed.place = this.active.push(timed) - 1;
@@ -70,6 +70,6 @@ export class Deadlines<T extends Timed = Timed> {
       if (i < this.active.length && this.active[i].deadline <= now) this.active[i].timeOut(now);
     }
     // Something that came in while others were called may have set the timer already.
-    if (this.active.length > 0) this.cancel ??= this.clock.after(resolution, this.look);
+    if (this.active.length > 0) this.cancel ??= this.clock.after(this.resolution, this.look);
   };
 }

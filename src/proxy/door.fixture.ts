@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { request as httpRequest, type IncomingMessage, type Server } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { backend, endpoint, group, policy, readyStates } from '../../test/fixtures/fleet.ts';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
@@ -11,7 +11,7 @@ import { Router } from '../router/router.ts';
 import type { EndpointStates } from '../router/states.ts';
 import { RoutingTable, TableStore } from '../router/table.ts';
 import { FrontDoor } from './front-door.ts';
-import { addressOf, createProxyServer } from './server.ts';
+import { addressOf, createProxyServer, type ProxyServer } from './server.ts';
 import { startEngine, type Answerer, type Engine } from './upstream/engine.fixture.ts';
 import { SocketClient } from './upstream/socket-client.ts';
 
@@ -19,7 +19,7 @@ import { SocketClient } from './upstream/socket-client.ts';
 export interface Door {
   readonly clock: ManualClock;
   readonly frontDoor: FrontDoor;
-  readonly server: Server;
+  readonly server: ProxyServer;
   readonly port: number;
   readonly engines: readonly Engine[];
   readonly states: EndpointStates;
@@ -48,8 +48,10 @@ export interface DoorOptions {
 /** Picks the first endpoint that has not been tried: tries are in the order of the engines. */
 const inOrder: ProfileParts = {
   filters: [],
+  filterTypes: [],
   scorers: [],
   picker: { pick: () => 0 },
+  pickerType: 'in-order',
   readsHits: false,
   description: 'in order',
 };
@@ -82,7 +84,7 @@ export async function openDoor(answers: readonly (Answerer | string)[], options:
     refused: (status) => void door.refused.push(status),
   };
   const clock = new ManualClock();
-  // A clock of its own, which stands still: what it is told of belongs to the exchanges.
+  // Clocks of their own, which stand still: what the door's clock is told of belongs to the exchanges.
   const upstream = new SocketClient(new ManualClock());
   const frontDoor = new FrontDoor({
     store,
@@ -94,7 +96,9 @@ export async function openDoor(answers: readonly (Answerer | string)[], options:
     log: createLog((line) => void door.logged.push(line)),
     limits: { maxBody: options.maxBody ?? 1024 * 1024, maxBuffered: options.maxBuffered ?? 1024 * 1024 * 16 },
   });
-  const server = createProxyServer({ maxConnections: 0 }, (req, res) => frontDoor.handle(req, res));
+  const server = createProxyServer({ maxConnections: 0, clock: new ManualClock() }, (req, res) =>
+    frontDoor.handle(req, res),
+  );
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const port = Number(addressOf(server).split(':')[1]);

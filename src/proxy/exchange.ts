@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import { errorText } from '../observability/log.ts';
 import { firstAttempt, type Attempts, type Decision } from '../router/decision.ts';
 import type { Endpoint } from '../router/endpoint.ts';
@@ -12,6 +11,7 @@ import { debugHeaders } from './debug-headers.ts';
 import type { Timed } from './deadlines.ts';
 import { withModel } from './members.ts';
 import type { ExchangeContext } from './context.ts';
+import type { Response, ResponseListener } from './http/response.ts';
 import type { Payload } from './payload.ts';
 import { writePrompt } from './prompt-text.ts';
 import type { RequestHeaders } from './request-headers.ts';
@@ -23,7 +23,7 @@ const farewell = 5000;
 
 /** What the front door has read of a request. */
 export interface Inbound {
-  readonly response: ServerResponse;
+  readonly response: Response;
   readonly headers: RequestHeaders;
   readonly payload: Payload;
   /** The path that engines know, and the client's query with its question mark. */
@@ -41,7 +41,7 @@ export interface Inbound {
  * One request from its decision to the end of its answer: tries endpoints until a byte of an answer has gone to the
  * client, then passes the answer on, and gives back what it holds however it ends.
  */
-export class Exchange implements UpstreamHandler, Timed {
+export class Exchange implements UpstreamHandler, ResponseListener, Timed {
   deadline = Infinity;
   place = -1;
   private readonly context: ExchangeContext;
@@ -72,6 +72,7 @@ export class Exchange implements UpstreamHandler, Timed {
     this.telemetry.started();
     this.context.budgetOf(this.inbound.policy).request(this.inbound.startedAt);
     this.context.deadlines.add(this);
+    this.inbound.response.listener = this;
     this.try(firstAttempt);
   }
 
@@ -85,7 +86,7 @@ export class Exchange implements UpstreamHandler, Timed {
   }
 
   /** The client has left: the engine's work is cancelled. */
-  clientClosed(): void {
+  onClose(): void {
     if (this.done) return;
     this.upstream?.abort();
     this.finish(499, true);
@@ -193,6 +194,7 @@ export class Exchange implements UpstreamHandler, Timed {
     scratch.headers = inbound.headers;
     scratch.user = inbound.payload.user;
     scratch.managerHits = inbound.managerHits;
+    scratch.requestId = inbound.headers.requestId;
     const before = context.clock.now();
     const explained = this.explains() ? { ...attempts, explain: true } : attempts;
     this.decision = context.router.decide(inbound.policy, scratch, explained);
@@ -316,13 +318,15 @@ export class Exchange implements UpstreamHandler, Timed {
 
   /** The client is slower than the engine: nothing more is read until it has caught up. */
   private pause(): void {
-    if (this.paused) return;
     this.paused = true;
-    this.inbound.response.once('drain', () => {
-      this.paused = false;
-      this.touch();
-      this.upstream?.resume();
-    });
+  }
+
+  /** The client has caught up. */
+  onDrain(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.touch();
+    this.upstream?.resume();
   }
 
   /** Moves the idle deadline of a stream on; one assignment a chunk. */

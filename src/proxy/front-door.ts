@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorText, type Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
 import { RoutingError } from '../router/errors.ts';
@@ -7,13 +6,14 @@ import type { RoutingPolicy } from '../router/policy.ts';
 import type { Router } from '../router/router.ts';
 import type { TableStore } from '../router/table.ts';
 import type { Telemetry } from '../observability/telemetry.ts';
-import { sendError, statusOf, writeError } from './answers.ts';
+import { sendError, statusOf } from './answers.ts';
 import { BodyBudget, type BodyLimits } from './body-reader.ts';
 import { ScratchRequest, type ExchangeContext } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import { Exchange, type Inbound } from './exchange.ts';
+import type { ClientRequest } from './http/connection.ts';
+import type { Response } from './http/response.ts';
 import { modelById, modelList, sendJson, unknownModel } from './model-list.ts';
-import { endOnceSent } from './linger.ts';
 import { parsePayload } from './payload.ts';
 import { askManagers } from './manager-hits.ts';
 import { isJson, RequestHeaders } from './request-headers.ts';
@@ -86,8 +86,8 @@ export class FrontDoor {
     for (const key of this.budgets.keys()) if (!live.has(key)) this.budgets.delete(key);
   }
 
-  handle(request: IncomingMessage, response: ServerResponse): void {
-    const headers = new RequestHeaders(request.rawHeaders);
+  handle(request: ClientRequest, response: Response): void {
+    const headers = new RequestHeaders(request.head.headers);
     try {
       this.route(request, response, headers);
     } catch (error) {
@@ -95,13 +95,13 @@ export class FrontDoor {
     }
   }
 
-  private route(request: IncomingMessage, response: ServerResponse, headers: RequestHeaders): void {
-    const url = request.url ?? '/';
-    const mark = url.indexOf('?');
-    const route = routeOf(mark < 0 ? url : url.slice(0, mark));
+  private route(request: ClientRequest, response: Response, headers: RequestHeaders): void {
+    const { target } = request.head;
+    const mark = target.indexOf('?');
+    const route = routeOf(mark < 0 ? target : target.slice(0, mark));
     if (route === null) throw new RoutingError('unknown_url', 'nothing is served at this path', { source: 'client' });
     const method = methodOf(route);
-    if (request.method !== method) {
+    if (request.head.method !== method) {
       throw new RoutingError('method_not_allowed', `this path takes ${method} only`, {
         source: 'client',
         allow: method,
@@ -110,10 +110,10 @@ export class FrontDoor {
     const table = this.dependencies.store.current;
     if (route.kind === 'models') sendJson(response, modelList(table), headers.requestId);
     else if (route.kind === 'model') sendJson(response, modelById(table, route.id), headers.requestId);
-    else this.receive(request, response, { headers, route, query: mark < 0 ? '' : url.slice(mark) });
+    else this.receive(request, response, { headers, route, query: mark < 0 ? '' : target.slice(mark) });
   }
 
-  private receive(request: IncomingMessage, response: ServerResponse, read: Head): void {
+  private receive(request: ClientRequest, response: Response, read: Head): void {
     const { headers } = read;
     if (!isJson(headers.contentType)) {
       throw new RoutingError('unsupported_media_type', 'the content type must be application/json', {
@@ -136,7 +136,7 @@ export class FrontDoor {
   }
 
   /** The body is there: finds the policy and starts the exchange. */
-  private begin(response: ServerResponse, whole: Whole): void {
+  private begin(response: Response, whole: Whole): void {
     const { store } = this.dependencies;
     const table = store.current;
     const payload = parsePayload(whole.bytes);
@@ -150,7 +150,7 @@ export class FrontDoor {
     const asked = policy.profile.parts.readsHits ? askManagers(policy, model, payload) : null;
     const start = (managerHits: ReadonlyMap<string, number> | null): void => {
       const { headers, query, startedAt } = whole;
-      this.launch(response, {
+      this.launch({
         response,
         headers,
         payload,
@@ -169,7 +169,7 @@ export class FrontDoor {
     const { length } = payload.bytes;
     asked.then(
       // A client that leaves meanwhile has closed its response.
-      (hits) => (response.destroyed ? this.bodies.release(length) : start(hits)),
+      (hits) => (response.closed ? this.bodies.release(length) : start(hits)),
       // A look-up does not reject; should one do so, it costs one request and not the process.
       (fault: unknown) => {
         this.bodies.release(length);
@@ -178,10 +178,9 @@ export class FrontDoor {
     );
   }
 
-  private launch(response: ServerResponse, inbound: Inbound): void {
+  private launch(inbound: Inbound): void {
     const exchange = new Exchange(this.context, inbound);
     this.active += 1;
-    response.on('close', () => exchange.clientClosed());
     exchange.start();
   }
 
@@ -199,23 +198,19 @@ export class FrontDoor {
     return budget;
   }
 
-  private refuse(response: ServerResponse, headers: RequestHeaders, fault: unknown): void {
+  private refuse(response: Response, headers: RequestHeaders, fault: unknown): void {
     const error = this.asRoutingError(fault);
     const status = statusOf(error.code);
     this.dependencies.telemetry.refused(status);
-    if (response.headersSent || response.destroyed) {
+    if (response.headersSent) {
       response.destroy();
       return;
     }
     const extra = ['x-request-id', headers.requestId];
     if (error.allow !== null) extra.push('allow', error.allow);
-    // What is left of a body that was not read would be taken for the next request.
-    const close = status === 413 || this.draining;
-    if (close) extra.push('connection', 'close');
-    if (close && !response.req.complete) {
-      writeError(response, error, extra);
-      endOnceSent(response, this.dependencies.clock);
-    } else sendError(response, error, extra);
+    // Nobody wants to read on to the end of a body that is too large.
+    if (status === 413 || this.draining) response.close = true;
+    sendError(response, error, extra);
   }
 
   private asRoutingError(fault: unknown): RoutingError {

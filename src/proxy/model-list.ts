@@ -1,6 +1,6 @@
-import type { ServerResponse } from 'node:http';
 import { RoutingError } from '../router/errors.ts';
 import type { RoutingTable } from '../router/table.ts';
+import type { Response } from './http/response.ts';
 
 interface ModelObject {
   readonly id: string;
@@ -38,7 +38,7 @@ export function unknownModel(table: RoutingTable, model: string): RoutingError {
   });
 }
 
-export function sendJson(response: ServerResponse, body: string, requestId: string): void {
+export function sendJson(response: Response, body: string, requestId: string): void {
   const bytes = Buffer.from(body);
   response.writeHead(200, [
     'content-type',

@@ -48,7 +48,7 @@ export class RequestHeaders implements HeaderLookup {
   private authorization = '';
   private forwarded = '';
 
-  /** `raw` is name, value, name, value … as Node's parser has checked them. */
+  /** `raw` is name, value, name, value … as the parser has checked them. */
   constructor(raw: readonly string[]) {
     this.raw = raw;
     const named = connectionNames(raw);

@@ -9,6 +9,8 @@ import type { InferenceRequest } from './request.ts';
 export interface Filter {
   /** Whether the endpoint may be picked for this request. */
   keep(request: InferenceRequest, endpoint: Endpoint): boolean;
+  /** Why it keeps an endpoint out, for explanations; says nothing of what the request holds. */
+  reason?(request: InferenceRequest, endpoint: Endpoint): string;
 }
 
 export interface Scorer {
@@ -19,6 +21,10 @@ export interface Scorer {
 export interface Picker {
   /** Index of the pick among the first `candidates.length`; `costs` are weighted sums, the lowest is the best. */
   pick(request: InferenceRequest, candidates: Candidates, costs: Float64Array): number;
+  /** What `pick` would return, for hypothetical requests; absent where `pick` remembers nothing. */
+  peek?(request: InferenceRequest, candidates: Candidates, costs: Float64Array): number;
+  /** Whether chance decides among equal costs. */
+  readonly breaksTiesByChance?: boolean;
 }
 
 /** Whether a scorer's lowest value is best (`cost`, the v25.12 family) or its highest (`gain`, the reference picker's). */

@@ -22,7 +22,15 @@ class Witness implements Picker {
 function profileOf(scorers: WeightedScorer[]): { profile: SchedulingProfile; witness: Witness } {
   const witness = new Witness();
   return {
-    profile: new SchedulingProfile({ filters: [], scorers, picker: witness, readsHits: false, description: '' }),
+    profile: new SchedulingProfile({
+      filters: [],
+      filterTypes: [],
+      scorers,
+      picker: witness,
+      pickerType: 'witness',
+      readsHits: false,
+      description: '',
+    }),
     witness,
   };
 }

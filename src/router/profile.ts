@@ -21,8 +21,11 @@ export interface ScoreBreakdown {
 /** The plugins of a profile and what they need. */
 export interface ProfileParts {
   readonly filters: readonly Filter[];
+  /** Names of the filters, in their order. */
+  readonly filterTypes: readonly string[];
   readonly scorers: readonly WeightedScorer[];
   readonly picker: Picker;
+  readonly pickerType: string;
   /** Whether any plugin reads `candidates.cachedTokens`. */
   readonly readsHits: boolean;
   /** One line for people: `scorer-auto x1 → picker-min-random`. */
@@ -41,7 +44,20 @@ export class SchedulingProfile {
 
   /** Index of the endpoint picked among `candidates` (at least one). */
   run(request: InferenceRequest, candidates: Candidates): number {
-    const { scorers, picker } = this.parts;
+    this.total(request, candidates);
+    return this.parts.picker.pick(request, candidates, this.totals);
+  }
+
+  /** What `run` would return; nothing remembers that it was asked. */
+  peek(request: InferenceRequest, candidates: Candidates): number {
+    const { picker } = this.parts;
+    this.total(request, candidates);
+    if (picker.peek !== undefined) return picker.peek(request, candidates, this.totals);
+    return picker.pick(request, candidates, this.totals);
+  }
+
+  private total(request: InferenceRequest, candidates: Candidates): void {
+    const { scorers } = this.parts;
     const n = candidates.length;
     this.fit(n);
     const { totals, values } = this;
@@ -52,7 +68,6 @@ export class SchedulingProfile {
       const factor = part.direction === 'cost' ? part.weight : -part.weight;
       for (let i = 0; i < n; i++) totals[i] += factor * values[i];
     }
-    return picker.pick(request, candidates, totals);
   }
 
   /** The scores that `run` saw, in the order of `candidates`. */

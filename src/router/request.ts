@@ -16,4 +16,6 @@ export interface InferenceRequest {
   readonly prompt: Prompt;
   /** Cached share of the prompt, 0..1, by endpoint address, as an external KV manager told; null where none was asked. */
   readonly managerHits: ReadonlyMap<string, number> | null;
+  /** The id that log lines and answers name it by; explanations show it. Absent or empty where there is none. */
+  readonly requestId?: string;
 }

@@ -1,10 +1,14 @@
 import { Candidates } from './candidates.ts';
 import { firstAttempt, type Attempts, type Decision } from './decision.ts';
 import type { Endpoint } from './endpoint.ts';
+import { explainDecision, type DecisionView, type Explanation } from './explanation.ts';
+import type { DecisionObserver, EndpointReadiness } from './observer.ts';
 import type { Filter } from './plugin.ts';
 import type { Backend, RoutingPolicy } from './policy.ts';
+import type { SchedulingProfile } from './profile.ts';
 import type { InferenceRequest } from './request.ts';
 import { Reservation } from './reservation.ts';
+import { servedByAny, servesModel } from './served.ts';
 import type { EndpointStates } from './states.ts';
 
 /** What a decision needs from outside; injected so that tests and the simulator own time and chance. */
@@ -12,12 +16,23 @@ export interface RouterDependencies {
   readonly states: EndpointStates;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** Told of every decision. */
+  readonly observer?: DecisionObserver;
+  /** Words for endpoints that are not ready, in explanations. */
+  readonly readiness?: EndpointReadiness;
 }
+
+/** What an explanation is made of besides the router's own. */
+type Chosen = Pick<DecisionView, 'policy' | 'profile' | 'request' | 'attempts' | 'backend' | 'index'>;
+
+const nobody: DecisionObserver = { watches: () => false, picked: () => undefined, explained: () => undefined };
 
 /** The decision: which endpoint of a policy's backends gets a request. No I/O, never awaits. */
 export class Router {
   private readonly states: EndpointStates;
   private readonly random: () => number;
+  private readonly observer: DecisionObserver;
+  private readonly readiness: EndpointReadiness | null;
   private readonly candidates = new Candidates();
   /** Scratch: each backend's weight for the request at hand, 0 where it cannot take it. */
   private readonly weights: number[] = [];
@@ -25,6 +40,8 @@ export class Router {
   constructor(dependencies: RouterDependencies) {
     this.states = dependencies.states;
     this.random = dependencies.random;
+    this.observer = dependencies.observer ?? nobody;
+    this.readiness = dependencies.readiness ?? null;
   }
 
   /**
@@ -35,22 +52,39 @@ export class Router {
   decide(policy: RoutingPolicy, request: InferenceRequest, attempts: Attempts = firstAttempt): Decision | null {
     const { profile } = policy;
     if (profile === null) return null;
-    const { filters, readsHits } = profile.parts;
-    const backend = this.pickBackend(policy, request, filters, attempts);
-    if (backend === null) return null;
-    const { candidates } = this;
-    this.gather(backend, request, filters, attempts.tried);
-    const { prefixSource } = backend.group;
-    candidates.promptTokens = request.prompt.tokens;
-    if (readsHits) prefixSource.match(request, candidates, candidates.cachedTokens);
+    const { candidates, observer } = this;
+    const watched = observer.watches(policy);
+    const backend = this.pickBackend(policy, request, profile.parts.filters, attempts);
+    if (backend === null) {
+      if (watched) observer.explained(this.explanation({ policy, profile, request, attempts, backend, index: -1 }));
+      return null;
+    }
+    this.gather(backend, request, profile, attempts.tried);
     const index = profile.run(request, candidates);
+    if (watched) observer.explained(this.explanation({ policy, profile, request, attempts, backend, index }));
     const breakdown = attempts.explain ? profile.explain(request, candidates) : null;
     const endpoint = candidates.endpoints[index];
+    observer.picked(endpoint);
     const { promptTokens } = candidates;
     const cachedTokens = Math.min(promptTokens, candidates.cachedTokens[index]);
-    if (readsHits) prefixSource.routed(request, endpoint.slot);
+    if (profile.parts.readsHits) backend.group.prefixSource.routed(request, endpoint.slot);
     const reservation = new Reservation(this.states, endpoint.slot, promptTokens - cachedTokens);
     return { backend, endpoint, reservation, promptTokens, cachedTokens, breakdown };
+  }
+
+  /**
+   * What `decide` would do with a request now, and why: nothing is reserved, recorded or remembered. Null where the
+   * policy has no valid version.
+   */
+  explain(policy: RoutingPolicy, request: InferenceRequest): Explanation | null {
+    const { profile } = policy;
+    if (profile === null) return null;
+    const attempts = firstAttempt;
+    const backend = this.pickBackend(policy, request, profile.parts.filters, attempts);
+    if (backend === null) return this.explanation({ policy, profile, request, attempts, backend, index: -1 });
+    this.gather(backend, request, profile, attempts.tried);
+    const index = profile.peek(request, this.candidates);
+    return this.explanation({ policy, profile, request, attempts, backend, index });
   }
 
   /** Whether another endpoint of the policy could take a request that has failed on these. */
@@ -113,15 +147,18 @@ export class Router {
   private gather(
     backend: Backend,
     request: InferenceRequest,
-    filters: readonly Filter[],
+    profile: SchedulingProfile,
     tried: readonly Endpoint[],
   ): void {
     const { candidates } = this;
+    const { filters, readsHits } = profile.parts;
     candidates.clear();
     for (const endpoint of backend.group.endpoints) {
       if (this.isOpen(endpoint, tried) && keptByAll(filters, request, endpoint)) candidates.push(endpoint);
     }
     this.spareCold();
+    candidates.promptTokens = request.prompt.tokens;
+    if (readsHits) backend.group.prefixSource.match(request, candidates, candidates.cachedTokens);
   }
 
   /** Slow start: a new replica looks ideal because it is empty, so it stays a candidate only for its share. */
@@ -139,6 +176,13 @@ export class Router {
     if (kept > 0) candidates.length = kept;
   }
 
+  private explanation(chosen: Chosen): Explanation {
+    const { states, readiness, candidates } = this;
+    const { backend, profile, request } = chosen;
+    const breakdown = backend === null ? [] : profile.explain(request, candidates);
+    return explainDecision({ ...chosen, states, readiness, candidates, breakdown });
+  }
+
   private isOpen(endpoint: Endpoint, tried: readonly Endpoint[]): boolean {
     return this.states.isReady(endpoint.slot) && (tried.length === 0 || !tried.includes(endpoint));
   }
@@ -147,15 +191,4 @@ export class Router {
 function keptByAll(filters: readonly Filter[], request: InferenceRequest, endpoint: Endpoint): boolean {
   for (const filter of filters) if (!filter.keep(request, endpoint)) return false;
   return true;
-}
-
-function servedByAny(backends: readonly Backend[], model: string): boolean {
-  for (const backend of backends) if (servesModel(backend, model)) return true;
-  return false;
-}
-
-/** Unknown models count as served: the engine knows better than we do. */
-function servesModel(backend: Backend, model: string): boolean {
-  const { models } = backend.group;
-  return models.length === 0 || models.includes(backend.rewriteModel ?? model);
 }

@@ -10,6 +10,8 @@ export const Flag = {
   sleeping: 8,
   /** The last good scrape is older than `metrics.staleAfter`: scraped numbers count as zero. */
   stale: 16,
+  /** Discovery holds it not ready: it is there, and gets no requests. */
+  unready: 32,
 } as const;
 
 /** What one scrape of an engine's metrics says of its load. */
@@ -23,7 +25,7 @@ export interface LoadSample {
 }
 
 const usable = Flag.healthy;
-const usableMask = Flag.healthy | Flag.ejected | Flag.draining | Flag.sleeping;
+const usableMask = Flag.healthy | Flag.ejected | Flag.draining | Flag.sleeping | Flag.unready;
 
 /**
  * The load and health of every endpoint, one row a slot, in flat arrays that may lie in shared memory, so that

@@ -27,12 +27,16 @@ export interface KubeRequest {
   readonly body?: unknown;
   /** Of the body; `application/json` unless given. Server-side apply: `application/apply-patch+yaml`. */
   readonly contentType?: string;
+  /** Milliseconds until the call counts as unanswered; 15,000 unless given. */
+  readonly timeout?: number;
 }
 
 /** An answer of whatever status; 4xx and 5xx carry a `Status` object. */
 export interface KubeResponse {
   readonly status: number;
   readonly body: unknown;
+  /** Milliseconds that the server asks to be left alone (`Retry-After` of a 429 or 503). */
+  readonly retryAfter?: number;
 }
 
 /** One line of a watch. `ERROR` carries a `Status` object. */
@@ -42,9 +46,14 @@ export interface WatchEvent {
 }
 
 export interface WatchHandler {
+  /** The server took the watch: what changes from now on will be told. */
+  open?(): void;
   event(event: WatchEvent): void;
-  /** The watch is over: `status` of a refused one, null when the stream ended or broke (`error` says how). Called once. */
-  end(status: number | null, error: Error | null): void;
+  /**
+   * The watch is over: `status` of a refused one, null when the stream ended or broke (`error` says how). Called once.
+   * `retryAfter` is in milliseconds, where a refusal names it.
+   */
+  end(status: number | null, error: Error | null, retryAfter?: number): void;
 }
 
 /** Calls to one API server with one identity. */

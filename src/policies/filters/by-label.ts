@@ -24,5 +24,9 @@ export const byLabel = defineFilter({
       const value = endpoint.labels[label];
       return value !== undefined && values.includes(value);
     },
+    reason: (_request: InferenceRequest, endpoint: Endpoint): string => {
+      const value = endpoint.labels[label];
+      return `${value === undefined ? `no label ${label}` : `${label} is ${value}`}, not ${values.join(' or ')}`;
+    },
   }),
 });

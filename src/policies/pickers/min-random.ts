@@ -10,6 +10,7 @@ export const minRandom = definePicker({
   summary: 'The best endpoint; one at random among equals.',
   parameters: noParameters,
   create: (_parameters, { random }) => ({
+    breaksTiesByChance: true,
     pick(_request: InferenceRequest, candidates: Candidates, costs: Float64Array): number {
       let best = 0;
       let equals = 1;

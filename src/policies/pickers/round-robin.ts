@@ -11,16 +11,20 @@ export const roundRobin = definePicker({
   parameters: noParameters,
   create: () => {
     let last = -1;
+    const peek = (_request: InferenceRequest, candidates: Candidates): number => {
+      let next = -1;
+      let lowest = 0;
+      for (let i = 0; i < candidates.length; i++) {
+        const slot = candidates.slots[i];
+        if (slot < candidates.slots[lowest]) lowest = i;
+        if (slot > last && (next < 0 || slot < candidates.slots[next])) next = i;
+      }
+      return next < 0 ? lowest : next;
+    };
     return {
-      pick(_request: InferenceRequest, candidates: Candidates, _costs: Float64Array): number {
-        let next = -1;
-        let lowest = 0;
-        for (let i = 0; i < candidates.length; i++) {
-          const slot = candidates.slots[i];
-          if (slot < candidates.slots[lowest]) lowest = i;
-          if (slot > last && (next < 0 || slot < candidates.slots[next])) next = i;
-        }
-        const index = next < 0 ? lowest : next;
+      peek,
+      pick(request: InferenceRequest, candidates: Candidates): number {
+        const index = peek(request, candidates);
         last = candidates.slots[index];
         return index;
       },

@@ -1,3 +1,4 @@
+import { COLON, CR, digits, endOf, SPACE, tokenByte, trimmed, valueByte } from '../http/octets.ts';
 import { isHopByHop, withoutNamed } from './hop-by-hop.ts';
 
 /** What parseHead reads out of the head of an answer; one object is filled again and again. */
@@ -29,17 +30,9 @@ export class ResponseHead {
   }
 }
 
-const CR = 13;
-const SPACE = 32;
-const TAB = 9;
-const COLON = 58;
 const maxHeaders = 200;
 /** More digits than this are no length of a body: 15 stay exact in a double. */
 const maxLengthDigits = 15;
-
-const tokenByte = byteClass((byte) => /[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(String.fromCharCode(byte)));
-/** field-vchar, SP and HTAB of RFC 9110 §5.5; controls and DEL are not among them. */
-const valueByte = byteClass((byte) => byte === TAB || (byte >= SPACE && byte !== 127));
 
 /**
  * Reads the head that lies in bytes[start, end) and ends there with an empty line, whose lines are known to end in
@@ -55,9 +48,9 @@ export function parseHead(bytes: Buffer, start: number, end: number, head: Respo
   let count = 0;
   while (text.charCodeAt(at) !== CR) {
     if (++count > maxHeaders) return `the head has more than ${maxHeaders} headers`;
-    const colon = endOfName(bytes, start + at) - start;
+    const colon = endOf(tokenByte, text, at);
     if (colon === at || text.charCodeAt(colon) !== COLON) return 'a header name is not a token followed by a colon';
-    const lineEnd = endOfValue(bytes, start + colon + 1) - start;
+    const lineEnd = endOf(valueByte, text, colon + 1);
     if (text.charCodeAt(lineEnd) !== CR) return 'a header value holds a control character';
     const fault = addHeader(head, text.slice(at, colon), trimmed(text, colon + 1, lineEnd));
     if (fault !== null) return fault;
@@ -81,42 +74,6 @@ function parseStatusLine(text: string, head: ResponseHead): number {
 function reasonIsClean(text: string): boolean {
   for (let at = 13; text.charCodeAt(at) !== CR; at++) if (valueByte[text.charCodeAt(at)] === 0) return false;
   return true;
-}
-
-/** The decimal number in text[from, to), or -1 where a character is no digit. */
-function digits(text: string, from: number, to: number): number {
-  let value = 0;
-  for (let at = from; at < to; at++) {
-    const digit = text.charCodeAt(at) - 48;
-    if (!(digit >= 0 && digit <= 9)) return -1;
-    value = value * 10 + digit;
-  }
-  return value;
-}
-
-function endOfName(bytes: Buffer, from: number): number {
-  let at = from;
-  while (tokenByte[bytes[at]] === 1) at++;
-  return at;
-}
-
-function endOfValue(bytes: Buffer, from: number): number {
-  let at = from;
-  while (valueByte[bytes[at]] === 1) at++;
-  return at;
-}
-
-/** The value without the optional white space around it. */
-function trimmed(text: string, from: number, to: number): string {
-  let start = from;
-  let end = to;
-  while (start < end && isBlank(text.charCodeAt(start))) start++;
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
-  return text.slice(start, end);
-}
-
-function isBlank(code: number): boolean {
-  return code === SPACE || code === TAB;
 }
 
 /** Takes a header that means something to this connection; returns what is wrong with it, or null. */
@@ -176,8 +133,4 @@ function settle(head: ResponseHead, minor: number): string | null {
 function applyConnection(head: ResponseHead): void {
   if (/(?:^|[\s,])close(?:$|[\s,])/.test(head.connection)) head.keepAlive = false;
   head.headers = withoutNamed(head.headers, head.connection);
-}
-
-function byteClass(belongs: (byte: number) => boolean): Uint8Array {
-  return Uint8Array.from({ length: 256 }, (_, byte) => (belongs(byte) ? 1 : 0));
 }

@@ -1,3 +1,5 @@
+import { ChunkFrame } from '../http/chunk-frame.ts';
+import { LineScanner } from '../http/lines.ts';
 import { parseHead, ResponseHead } from './response-head.ts';
 
 /** Where the parsed answer goes. */
@@ -10,35 +12,10 @@ export interface ResponseSink {
 /** Whether the answer goes on, is complete, or is no valid HTTP. */
 export type Progress = 'more' | 'done' | 'invalid';
 
-const State = {
-  head: 0,
-  fixedBody: 1,
-  bodyUntilClose: 2,
-  chunkSize: 3,
-  chunkExtension: 4,
-  chunkSizeLf: 5,
-  chunkData: 6,
-  chunkCr: 7,
-  chunkLf: 8,
-  trailers: 9,
-  done: 10,
-} as const;
+const State = { head: 0, fixedBody: 1, bodyUntilClose: 2, chunks: 3, trailers: 4, done: 5 } as const;
 
-const CR = 13;
-const LF = 10;
-const TAB = 9;
-const SPACE = 32;
-const DEL = 127;
-const SEMICOLON = 59;
 const maxHeadBytes = 65_536;
-/** 2^48 bytes is more than any chunk; more digits could lose precision in a double. */
-const maxSizeDigits = 12;
-const maxExtensionBytes = 256;
 const prefix = Buffer.from('HTTP/1.', 'latin1');
-const hexValue = Int8Array.from({ length: 256 }, (_, byte) => {
-  const char = String.fromCharCode(byte);
-  return /[0-9a-fA-F]/.test(char) ? Number.parseInt(char, 16) : -1;
-});
 
 /**
  * One connection's parser of HTTP/1.1 answers (RFC 9112), fed with whatever a read returns. Strict, because what is
@@ -59,14 +36,11 @@ export class ResponseParser {
   surplus = false;
   private readonly sink: ResponseSink;
   private state: number = State.done;
+  private readonly lines = new LineScanner();
+  private readonly chunks = new ChunkFrame();
   private withoutBody = false;
-  /** Body or chunk bytes still to come. */
+  /** Body bytes still to come by Content-Length. */
   private remaining = 0;
-  /** Hex digits or extension bytes of a chunk's size line so far. */
-  private lineBytes = 0;
-  /** How much of CRLFCRLF the last bytes of a head or trailer are. */
-  private newline = 0;
-  private headBytes = 0;
   /** An incomplete head, kept from one read to the next. */
   private partial: Buffer | null = null;
   private partialLength = 0;
@@ -85,8 +59,7 @@ export class ResponseParser {
     this.started = false;
     this.headSeen = false;
     this.surplus = false;
-    this.newline = 0;
-    this.headBytes = 0;
+    this.lines.begin(true);
     this.partial = null;
     this.partialLength = 0;
   }
@@ -116,44 +89,27 @@ export class ResponseParser {
       case State.head:
         return this.readHead(bytes, at, length);
       case State.fixedBody:
-      case State.chunkData:
-        return this.readData(bytes, at, length);
+        return this.readBody(bytes, at, Math.min(length, at + this.remaining));
       case State.bodyUntilClose:
         this.take(bytes, at, length);
         return length;
       case State.trailers:
         return this.readTrailers(bytes, at, length);
       default:
-        return this.readChunkFrame(bytes, at, length);
-    }
-  }
-
-  private readChunkFrame(bytes: Buffer, at: number, length: number): number {
-    switch (this.state) {
-      case State.chunkSize:
-        return this.readChunkSize(bytes, at, length);
-      case State.chunkExtension:
-        return this.readExtension(bytes, at, length);
-      case State.chunkSizeLf:
-        return this.readSizeEnd(bytes[at], at);
-      case State.chunkCr:
-        return this.expect(bytes[at] === CR, State.chunkLf, at);
-      default:
-        this.startChunk();
-        return this.expect(bytes[at] === LF, State.chunkSize, at);
+        return this.readChunks(bytes, at, length);
     }
   }
 
   private readHead(bytes: Buffer, at: number, length: number): number {
     const end = this.scanLines(bytes, at, length);
     if (end < 0) return -1;
-    if (this.newline < 4) {
+    if (!this.lines.found) {
       this.keep(bytes, at, end);
       return this.startsLikeHttp() ? end : this.fail('the answer does not start with HTTP/1.');
     }
     const fault = this.parseKept(bytes, at, end);
     if (fault !== null) return this.fail(fault);
-    this.newline = 0;
+    this.lines.goOn();
     if (this.head.status >= 200) this.beginBody();
     return end;
   }
@@ -193,8 +149,8 @@ export class ResponseParser {
       // A 204 that announces a body may well send it: the next answer must not start with it.
       if (status === 204 && (chunked || contentLength > 0)) this.head.keepAlive = false;
     } else if (chunked) {
-      this.startChunk();
-      this.state = State.chunkSize;
+      this.chunks.begin();
+      this.state = State.chunks;
     } else if (contentLength >= 0) {
       this.remaining = contentLength;
       this.state = contentLength === 0 ? State.done : State.fixedBody;
@@ -206,11 +162,27 @@ export class ResponseParser {
     this.sink.onHead(status, this.head.headers);
   }
 
-  private readData(bytes: Buffer, at: number, length: number): number {
-    const end = Math.min(length, at + this.remaining);
+  private readBody(bytes: Buffer, at: number, end: number): number {
     this.take(bytes, at, end);
     this.remaining -= end - at;
-    if (this.remaining === 0) this.state = this.state === State.chunkData ? State.chunkCr : State.done;
+    if (this.remaining === 0) this.state = State.done;
+    return end;
+  }
+
+  private readChunks(bytes: Buffer, at: number, length: number): number {
+    const { chunks } = this;
+    if (chunks.inData) {
+      const end = Math.min(length, at + chunks.remaining);
+      this.take(bytes, at, end);
+      chunks.took(end - at);
+      return end;
+    }
+    const end = chunks.read(bytes, at, length);
+    if (end < 0) return this.fail(chunks.fault);
+    if (chunks.isOver) {
+      this.state = State.trailers;
+      this.lines.begin(false);
+    }
     return end;
   }
 
@@ -225,89 +197,24 @@ export class ResponseParser {
     this.outEnd += to - from;
   }
 
-  private startChunk(): void {
-    this.remaining = 0;
-    this.lineBytes = 0;
-  }
-
-  private readChunkSize(bytes: Buffer, from: number, length: number): number {
-    for (let at = from; at < length; at++) {
-      const value = hexValue[bytes[at]];
-      if (value < 0) return this.endOfDigits(bytes[at], at);
-      if (++this.lineBytes > maxSizeDigits) return this.fail('a chunk size has too many digits');
-      this.remaining = this.remaining * 16 + value;
-    }
-    return length;
-  }
-
-  private endOfDigits(byte: number, at: number): number {
-    const follows = byte === CR ? State.chunkSizeLf : State.chunkExtension;
-    const valid = this.lineBytes > 0 && (byte === CR || byte === SEMICOLON);
-    this.lineBytes = 0;
-    return this.expect(valid, follows, at);
-  }
-
-  private readExtension(bytes: Buffer, from: number, length: number): number {
-    for (let at = from; at < length; at++) {
-      const byte = bytes[at];
-      if (byte === CR) return this.expect(true, State.chunkSizeLf, at);
-      if (isControl(byte)) return this.fail('a chunk extension holds a control character');
-      if (++this.lineBytes > maxExtensionBytes) return this.fail('a chunk extension is too long');
-    }
-    return length;
-  }
-
-  private readSizeEnd(byte: number, at: number): number {
-    if (this.remaining > 0) return this.expect(byte === LF, State.chunkData, at);
-    this.headBytes = 0;
-    this.newline = 2;
-    return this.expect(byte === LF, State.trailers, at);
-  }
-
   /** Trailers come after the answer's headers have gone on, so nobody can be told: they are dropped. */
   private readTrailers(bytes: Buffer, at: number, length: number): number {
     const end = this.scanLines(bytes, at, length);
-    if (this.newline === 4) this.state = State.done;
+    if (this.lines.found) this.state = State.done;
     return end;
   }
 
-  /** Goes to just behind the next empty line, or to `length`. Refuses CR without LF, LF without CR, and controls. */
+  /** Goes to just behind the next empty line, or to `length`. */
   private scanLines(bytes: Buffer, from: number, length: number): number {
-    let newline = this.newline;
-    let at = from;
-    while (at < length && newline < 4) {
-      newline = nextNewline(newline, bytes[at]);
-      if (newline < 0) return this.fail('a line holds a control character or does not end in CRLF');
-      at++;
-    }
-    this.newline = newline;
-    this.headBytes += at - from;
-    return this.headBytes > maxHeadBytes ? this.fail(`the head is over ${maxHeadBytes} bytes`) : at;
-  }
-
-  private expect(valid: boolean, next: number, at: number): number {
-    if (!valid) return this.fail('a chunk is not framed as size CRLF data CRLF');
-    this.state = next;
-    return at + 1;
+    const end = this.lines.scan(bytes, from, length);
+    if (end < 0) return this.fail('a line holds a control character or does not end in CRLF');
+    return this.lines.length > maxHeadBytes ? this.fail(`the head is over ${maxHeadBytes} bytes`) : end;
   }
 
   private fail(fault: string): -1 {
     this.fault = fault;
     return -1;
   }
-}
-
-/** How much of CRLFCRLF has been seen after this byte; -1 where the byte may not stand here. */
-function nextNewline(newline: number, byte: number): number {
-  const afterCr = (newline & 1) === 1;
-  if (byte === LF) return afterCr ? newline + 1 : -1;
-  if (afterCr) return -1;
-  if (byte === CR) return newline + 1;
-  return byte >= SPACE || byte === TAB ? 0 : -1;
-}
-
-function isControl(byte: number): boolean {
-  return (byte < SPACE && byte !== TAB) || byte === DEL;
 }
 
 /** Small pieces come from Buffer's pool: a slice of it costs a fraction of an allocation of its own. */

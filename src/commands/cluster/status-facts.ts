@@ -1,0 +1,113 @@
+import type { Fault } from '../../api/check.ts';
+import { unmet, type Condition, type Verdict } from '../../controller/conditions.ts';
+import type { ResourceState } from '../../controller/cluster-state.ts';
+import type { ReplicaView } from '../../controller/peers/replica-view.ts';
+import { groupStatus } from '../../controller/status/group-status.ts';
+import { policyStatus } from '../../controller/status/policy-status.ts';
+import type { WatchedResource } from '../../controller/watched.ts';
+import { whoseModels, type ModelClaims } from '../../controller/whose-model.ts';
+import type { Fleet } from '../../datalayer/fleet.ts';
+import type { RoutingPolicy } from '../../router/policy.ts';
+import type { RoutingTable } from '../../router/table.ts';
+import { isGroupStatus, isPolicyStatus } from '../../controller/status/read-status.ts';
+
+/** What every status is made from, taken at one moment. */
+export interface Moment {
+  readonly table: RoutingTable;
+  /** By `Kind namespace/name`. */
+  readonly verdicts: ReadonlyMap<string, Verdict>;
+  /** Conditions about models that other namespaces own, by policy. */
+  readonly claims: ReadonlyMap<string, Condition>;
+  readonly policies: ReadonlyMap<string, RoutingPolicy>;
+  readonly fleet: Fleet;
+  readonly replicas: readonly ReplicaView[];
+  /** Milliseconds since 1970, and the clock's milliseconds of the same moment. */
+  readonly wallTime: number;
+  readonly clockTime: number;
+}
+
+/** Looks up once what all statuses of a moment need. */
+export function momentOf(
+  table: RoutingTable,
+  verdicts: readonly Verdict[],
+  rest: Pick<Moment, 'fleet' | 'replicas' | 'wallTime' | 'clockTime'>,
+): Moment {
+  const claims = whoseModels(table.policies.filter(({ profile }) => profile !== null).map(claimsOf));
+  return {
+    ...rest,
+    table,
+    verdicts: new Map(verdicts.map((verdict) => [`${verdict.kind} ${verdict.key}`, verdict])),
+    claims: new Map(claims.map(({ key, condition }) => [key, condition])),
+    policies: new Map(table.policies.map((policy) => [policy.key, policy])),
+  };
+}
+
+function claimsOf({ namespace, name, created, match, backends }: RoutingPolicy): ModelClaims {
+  const models = (declared: boolean): string[] =>
+    backends.filter(({ group }) => group.modelsDeclared === declared).flatMap(({ group }) => group.models);
+  return { namespace, name, created, patterns: match.models, declared: models(true), learned: models(false) };
+}
+
+/** The status that an object is to have now. */
+export function statusOf(state: ResourceState, moment: Moment): ReturnType<typeof policyStatus | typeof groupStatus> {
+  return state.watched.kind === 'RoutingPolicy' ? statusOfPolicy(state, moment) : statusOfGroup(state, moment);
+}
+
+function conditionsOf({ watched }: ResourceState, { verdicts }: Moment): Condition[] {
+  const decided = verdicts.get(watched.id)?.conditions ?? [];
+  return watched.resource === null ? [invalid(watched), ...decided] : [...decided];
+}
+
+/** So many faults are told; the log has all. */
+const mostFaults = 5;
+
+function invalid({ faults }: WatchedResource): Condition {
+  const told = faults.slice(0, mostFaults).map(({ path, message, cure }: Fault) => `${path} ${message}: ${cure}`);
+  if (faults.length > mostFaults) told.push(`and ${faults.length - mostFaults} more`);
+  return unmet('Accepted', faults.at(0)?.reason ?? 'Invalid', told.join('; '));
+}
+
+function statusOfPolicy(state: ResourceState, moment: Moment) {
+  const { watched, inForce } = state;
+  const policy = moment.policies.get(watched.key);
+  const claim = moment.claims.get(watched.key);
+  return policyStatus({
+    key: watched.key,
+    generation: watched.generation,
+    inForce: inForce === null ? null : inForce.generation,
+    conditions: [...conditionsOf(state, moment), ...(claim === undefined ? [] : [claim])],
+    backends: backendsOf(inForce?.resource),
+    effectiveProfile: policy?.profile?.parts.description ?? null,
+    replicas: moment.replicas,
+    previous: isPolicyStatus(watched.status) ? watched.status : undefined,
+    now: moment.wallTime,
+  });
+}
+
+function backendsOf(resource: WatchedResource['resource'] | undefined): { name: string; weight: number }[] {
+  if (resource?.kind !== 'RoutingPolicy') return [];
+  return resource.spec.backendRefs.map(({ name, weight }) => ({ name, weight }));
+}
+
+const nothing = { total: 0, ready: 0, draining: 0, ejected: 0, kvCachePercent: null, scrapeSlowed: false };
+
+function statusOfGroup(state: ResourceState, moment: Moment) {
+  const { watched, inForce } = state;
+  const { fleet, table } = moment;
+  const group = table.groups.get(watched.key);
+  const source = group?.modelsDeclared === true ? ('Declared' as const) : ('Learned' as const);
+  const members = fleet.members(watched.key).map(({ staleSince, ...member }) => ({
+    ...member,
+    staleSince: staleSince === null ? null : moment.wallTime - (moment.clockTime - staleSince),
+  }));
+  return groupStatus({
+    generation: watched.generation,
+    conditions: conditionsOf(state, moment),
+    topology: inForce?.resource.kind === 'BackendGroup' ? inForce.resource.spec.topology.type : '',
+    figures: fleet.summary(watched.key) ?? nothing,
+    members,
+    models: (group?.models ?? []).map((name) => ({ name, source })),
+    previous: isGroupStatus(watched.status) ? watched.status : undefined,
+    now: moment.wallTime,
+  });
+}

@@ -1,0 +1,134 @@
+import type { Peers } from '../../controller/peers/peers.ts';
+import type { RevisionWriter } from '../../controller/revisions/revision-writer.ts';
+import type { StatusWriter } from '../../controller/status/status-writer.ts';
+import type { ResourceState } from '../../controller/cluster-state.ts';
+import type { WatchedResource } from '../../controller/watched.ts';
+import { errorText, type Log } from '../../observability/log.ts';
+import type { Clock } from '../../router/clock.ts';
+import type { Assembly } from '../assembly.ts';
+import type { ClusterResources } from './resources.ts';
+import { momentOf, statusOf, type Moment } from './status-facts.ts';
+
+/** Milliseconds between looks at what has changed, and between looks at everything. */
+const quick = 500;
+const whole = 5_000;
+/** Objects between two breaths: the event loop has requests to carry, too. */
+const slice = 20;
+
+export interface StatusLoopOptions {
+  readonly assembly: Assembly;
+  readonly resources: ClusterResources;
+  readonly peers: Peers;
+  readonly writer: StatusWriter;
+  readonly revisions: RevisionWriter;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Tells of a status that is about to be written. */
+  readonly onStatus: (state: ResourceState, status: ReturnType<typeof statusOf>) => void;
+}
+
+/** While this replica leads: makes the status of every object from what all replicas tell, again and again. */
+export class StatusLoop {
+  private readonly options: StatusLoopOptions;
+  private readonly touched = new Set<string>();
+  private nextWhole = 0;
+  /** Raised with every change of leadership: what is under way for an earlier one is left. */
+  private term = 0;
+  private cancel: () => void = () => undefined;
+
+  constructor(options: StatusLoopOptions) {
+    this.options = options;
+  }
+
+  lead(): void {
+    this.term += 1;
+    this.nextWhole = 0;
+    this.options.writer.lead();
+    void this.takeOverRevisions(this.term);
+    this.tick(this.term);
+  }
+
+  resign(): void {
+    this.term += 1;
+    this.cancel();
+    this.touched.clear();
+    this.options.writer.resign();
+    this.options.revisions.resign();
+  }
+
+  /** Something about an object has changed: its status is looked at soon. */
+  touch(id: string): void {
+    this.touched.add(id);
+  }
+
+  forget({ id, kind, namespace, name, uid }: WatchedResource): void {
+    this.touched.delete(id);
+    this.options.writer.forget({ kind, namespace, name });
+    this.options.revisions.forget(uid);
+  }
+
+  private async takeOverRevisions(term: number): Promise<void> {
+    const { resources, revisions, log, clock } = this.options;
+    try {
+      const present = await resources.revisions();
+      if (term === this.term) revisions.lead(present);
+    } catch (error) {
+      log.warn('last good versions cannot be read; none is written until they can', { error: errorText(error) });
+      clock.after(whole, () => {
+        if (term === this.term) void this.takeOverRevisions(term);
+      });
+    }
+  }
+
+  private tick(term: number): void {
+    this.round(term)
+      .catch((error: unknown) => {
+        this.options.log.error('making the status failed', { error: errorText(error) });
+      })
+      .finally(() => {
+        if (term === this.term) this.cancel = this.options.clock.after(quick, () => this.tick(term));
+      });
+  }
+
+  private async round(term: number): Promise<void> {
+    const { clock, assembly, resources, peers } = this.options;
+    const now = clock.now();
+    const all = now >= this.nextWhole;
+    if (!all && this.touched.size === 0) return;
+    if (all) this.nextWhole = now + whole;
+    const states = all ? [...resources.state.all()] : this.touchedStates();
+    this.touched.clear();
+    const replicas = await peers.gather();
+    const moment = momentOf(assembly.store.current, assembly.verdicts, {
+      fleet: assembly.fleet,
+      replicas,
+      wallTime: Date.now(),
+      clockTime: clock.now(),
+    });
+    for (let i = 0; i < states.length && term === this.term; i++) {
+      this.write(states[i], moment);
+      if (i % slice === slice - 1) await breath();
+    }
+  }
+
+  private touchedStates(): ResourceState[] {
+    return [...this.touched].map((id) => this.options.resources.state.get(id)).filter((state) => state !== undefined);
+  }
+
+  private write(state: ResourceState, moment: Moment): void {
+    const { writer, revisions, onStatus } = this.options;
+    const { watched, inForce } = state;
+    const status = statusOf(state, moment);
+    onStatus(state, status);
+    writer.put(watched, status);
+    // Until all replicas run it, the next look is soon.
+    if (inForce !== null && status.conditions?.some(isSpreading)) this.touched.add(watched.id);
+    if (watched.resource === null) return;
+    revisions.keep({ uid: watched.uid, generation: watched.generation, resource: watched.resource });
+  }
+}
+
+const isSpreading = ({ type, reason }: { type: string; reason: string }): boolean =>
+  type === 'Programmed' && reason === 'Pending';
+
+const breath = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

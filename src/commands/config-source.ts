@@ -1,0 +1,83 @@
+import { StaticDiscovery, type Discovery } from '../controller/found.ts';
+import { ConfigFileError, ConfigFileWatch } from '../controller/config-file-watch.ts';
+import type { ConfigSnapshot } from '../controller/config-file-state.ts';
+import type { KubeClient } from '../controller/kube/contract.ts';
+import { errorText, type Log } from '../observability/log.ts';
+import type { Clock } from '../router/clock.ts';
+import type { Assembly } from './assembly.ts';
+import { ClusterDriver } from './cluster/driver.ts';
+import { InputError } from './io.ts';
+import { OutsideError } from './listen.ts';
+import { logFault, logInForce } from './manifests.ts';
+import { alone, reloadGauges, type Reloads, type ResourceSource } from './source.ts';
+
+export interface ConfigSourceOptions {
+  readonly path: string;
+  /** Null where there is no cluster: then discovery finds nothing, and says so. */
+  readonly client: KubeClient | null;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Resources from a v25.09 configuration file; engines are looked for in the cluster. */
+export function configSource({ path, client, clock, log }: ConfigSourceOptions): ResourceSource {
+  const reloads: Reloads = { good: 0, faulty: 0 };
+  let snapshot: ConfigSnapshot | null = null;
+  let assembly: Assembly | null = null;
+  const driver =
+    client === null
+      ? null
+      : new ClusterDriver({
+          client,
+          allNamespaces: false,
+          // The operator's own file may name what it likes; what it discovers may not.
+          allowExternalTargets: false,
+          clock,
+          log,
+          snapshot: () => snapshot,
+        });
+  const discovery: Discovery = driver?.index ?? new StaticDiscovery();
+  const watch = new ConfigFileWatch(path, client?.namespace ?? 'default', clock, (next) => {
+    snapshot = next;
+    for (const fault of next.faults) logFault(log, fault);
+    for (const note of next.notes) log.info('configuration', { path: note.path, note: note.message, cure: note.cure });
+    if (next.lastGoodInForce.size > 0) log.warn('the last good configuration stays in force', { file: path });
+    reloads[next.faults.length === 0 ? 'good' : 'faulty'] += 1;
+    if (driver !== null) driver.changed();
+    else if (assembly !== null) {
+      assembly.update(next);
+      logInForce(log, 'configuration in force', assembly, next.faults.length);
+    }
+  });
+  return {
+    ...alone,
+    discovery,
+    start(started) {
+      assembly = started;
+      driver?.start(started);
+      begin(watch, path);
+    },
+    notReady: () => (driver === null || driver.synced ? null : 'discovery has not been read from the API server yet'),
+    gauges: () => reloadGauges(reloads),
+    close: () => {
+      watch.close();
+      driver?.close();
+      client?.close();
+    },
+  };
+}
+
+function begin(watch: ConfigFileWatch, path: string): void {
+  try {
+    watch.start();
+  } catch (error) {
+    if (error instanceof ConfigFileError) {
+      const lines = error.faults.map(
+        ({ file, line, path: at, message, cure }) => `${file}:${line}: ${at} ${message}; ${cure}`,
+      );
+      throw new InputError(lines.join('\n'));
+    }
+    if (!(error instanceof Error) || !('syscall' in error)) throw error;
+    throw new OutsideError(`--config ${path} cannot be read: ${errorText(error)}`);
+  }
+}

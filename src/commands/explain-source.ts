@@ -1,0 +1,108 @@
+import { AdminError, type ExplainSource, type HypotheticalRequest } from '../observability/explain-api.ts';
+import type { RecordedDecision, ScoreBook } from '../observability/score-book.ts';
+import { statusOf } from '../proxy/answers.ts';
+import { ScratchRequest } from '../proxy/context.ts';
+import { askManagers } from '../proxy/manager-hits.ts';
+import { unknownModel } from '../proxy/model-list.ts';
+import { parsePayload } from '../proxy/payload.ts';
+import { writePrompt } from '../proxy/prompt-text.ts';
+import { RequestHeaders } from '../proxy/request-headers.ts';
+import { routeOf } from '../proxy/routes.ts';
+import { RoutingError } from '../router/errors.ts';
+import type { Explanation } from '../router/explanation.ts';
+import type { RoutingPolicy } from '../router/policy.ts';
+import type { Router } from '../router/router.ts';
+import type { RoutingTable, TableStore } from '../router/table.ts';
+
+/** Names that an error lists at most. */
+const listed = 10;
+
+export interface ExplainParts {
+  readonly store: TableStore;
+  readonly router: Router;
+  readonly book: ScoreBook<Explanation>;
+  /** Bytes of a body at most. */
+  readonly maxBody: number;
+}
+
+/** A decision as the admin API tells it. */
+export interface ToldDecision extends Explanation {
+  /** When it was made (or would be), as an ISO 8601 date. */
+  readonly at: string;
+  /** Nobody has sent the request. */
+  readonly hypothetical: boolean;
+}
+
+/** Answers `/api/v1/explain` from the router itself. Hypothetical requests are read as the front door reads real ones. */
+export function explainSource({ store, router, book, maxBody }: ExplainParts): ExplainSource {
+  const scratch = new ScratchRequest();
+
+  async function hypothetical(asked: HypotheticalRequest): Promise<ToldDecision> {
+    refuseOtherPaths(asked.path);
+    const payload = parsePayload(asked.body);
+    const headers = new RequestHeaders(asked.headers);
+    const table = store.current;
+    const model = payload.model === '' ? onlyModel(table) : payload.model;
+    const policy = asked.policy === null ? table.match(model, headers) : named(table, asked.policy);
+    if (policy === null) throw unknownModel(table, model);
+    const managerHits = policy.profile?.parts.readsHits === true ? await askManagers(policy, model, payload) : null;
+    // After the only await: the object is every hypothetical request's.
+    writePrompt(payload, model, scratch.prompt);
+    Object.assign(scratch, { model, headers, managerHits, user: payload.user });
+    const explanation = router.explain(policy, scratch);
+    if (explanation !== null) return told({ at: Date.now(), decision: explanation }, true);
+    throw new AdminError(503, `${policy.key} has never been valid; its status says what is wrong`);
+  }
+
+  return {
+    maxBody,
+    last(key) {
+      const table = store.current;
+      const policies = key === null ? table.policies : [named(table, key)];
+      return policies.flatMap((policy) => {
+        const found = book.last(policy.key);
+        return found === null ? [] : [told(found, false)];
+      });
+    },
+    hypothetical: (asked) => hypothetical(asked).catch(refuse),
+  };
+}
+
+function told({ at, decision }: RecordedDecision<Explanation>, hypothetical: boolean): ToldDecision {
+  return { at: new Date(at).toISOString(), hypothetical, ...decision };
+}
+
+function named(table: RoutingTable, key: string): RoutingPolicy {
+  const found = table.policies.find((policy) => policy.key === key);
+  if (found !== undefined) return found;
+  throw new AdminError(
+    404,
+    `there is no policy ${key.slice(0, 256)}; ${listOf(
+      'known',
+      table.policies.map((policy) => policy.key),
+    )}`,
+  );
+}
+
+/** A request without a model is fine where there is only one. */
+function onlyModel({ models }: RoutingTable): string {
+  if (models.length === 1) return models[0];
+  throw new AdminError(400, `name a model in the body; ${listOf('served', models)}`);
+}
+
+function listOf(verb: string, names: readonly string[]): string {
+  if (names.length === 0) return `none is ${verb} yet`;
+  return `${verb} are ${names.slice(0, listed).join(', ')}${names.length > listed ? ', …' : ''}`;
+}
+
+function refuseOtherPaths(path: string): void {
+  const mark = path.indexOf('?');
+  if (routeOf(mark < 0 ? path : path.slice(0, mark))?.kind === 'inference') return;
+  throw new AdminError(400, 'no inference request goes to this path; try /v1/chat/completions');
+}
+
+/** What a client would be told, in the same words. */
+function refuse(error: unknown): never {
+  if (error instanceof RoutingError) throw new AdminError(statusOf(error.code), error.message);
+  throw error;
+}

@@ -1,0 +1,203 @@
+import type { Candidates } from './candidates.ts';
+import type { Attempts } from './decision.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { EndpointReadiness } from './observer.ts';
+import type { Backend, RoutingPolicy } from './policy.ts';
+import type { SchedulingProfile, ScoreBreakdown, ScorePart } from './profile.ts';
+import type { InferenceRequest } from './request.ts';
+import { servedByAny, servesModel } from './served.ts';
+import { Flag, type EndpointStates } from './states.ts';
+
+/** Longest model name that is repeated; names come from clients. */
+const longestModel = 256;
+
+/** Why a request went, or would go, where it does. Holds names, lengths and scores; never anything a client wrote but the model and its request id. */
+export interface Explanation {
+  /** `namespace/name`. */
+  readonly policy: string;
+  readonly model: string;
+  /** Null for a request that has none (yet). */
+  readonly requestId: string | null;
+  /** 1 for the first try of a request. */
+  readonly attempt: number;
+  /** Length of the prompt in tokens, as estimated. */
+  readonly promptTokens: number;
+  /** What the policy's strategy expands to. */
+  readonly effectiveProfile: string;
+  readonly picker: string;
+  /** Which total is the best. */
+  readonly best: 'lowest' | 'highest';
+  /** Null where no endpoint was left: the client gets 503, or 502 after a try. */
+  readonly picked: PickedEndpoint | null;
+  /** What chance has decided, in words; empty where the same request would be placed alike again. */
+  readonly byChance: readonly string[];
+  readonly backends: readonly ExplainedBackend[];
+  /** Every endpoint of every backend. */
+  readonly endpoints: readonly ExplainedEndpoint[];
+}
+
+export interface PickedEndpoint {
+  readonly group: string;
+  readonly endpoint: string;
+  readonly address: string;
+  readonly cachedTokens: number;
+  /** Model name that the engine is asked for, if it is another. */
+  readonly rewriteModel: string | null;
+}
+
+export interface ExplainedBackend {
+  /** Name of its BackendGroup. */
+  readonly group: string;
+  readonly weight: number;
+  /** Its share among the backends that could take the request, 0..1. */
+  readonly share: number;
+  /** Why it could not; null where it could. */
+  readonly reason: string | null;
+}
+
+export interface ExplainedEndpoint {
+  readonly endpoint: string;
+  readonly group: string;
+  readonly address: string;
+  readonly picked: boolean;
+  /** Why it was no candidate; null where it was one. */
+  readonly reason: string | null;
+  /** Prompt tokens thought to be in its KV cache; null where it was no candidate. */
+  readonly cachedTokens: number | null;
+  /** Weighted sum of the parts; null where it was no candidate. */
+  readonly score: number | null;
+  readonly parts: readonly ScorePart[];
+}
+
+/** A decision just made, before its place is reserved: the states are still those that it saw. */
+export interface DecisionView {
+  readonly states: EndpointStates;
+  readonly readiness: EndpointReadiness | null;
+  readonly policy: RoutingPolicy;
+  readonly profile: SchedulingProfile;
+  readonly request: InferenceRequest;
+  readonly attempts: Attempts;
+  /** Null where none could take the request. */
+  readonly backend: Backend | null;
+  /** Those of the backend. */
+  readonly candidates: Candidates;
+  /** Of the pick among the candidates. */
+  readonly index: number;
+  /** Of the candidates, in their order. */
+  readonly breakdown: readonly ScoreBreakdown[];
+}
+
+/** Makes the explanation of a decision. Changes nothing. */
+export function explainDecision(view: DecisionView): Explanation {
+  const { policy, profile, request, attempts } = view;
+  const { scorers, pickerType, description } = profile.parts;
+  const backends = explainBackends(view);
+  return {
+    policy: policy.key,
+    model: request.model.slice(0, longestModel),
+    requestId: request.requestId || null,
+    attempt: attempts.tried.length + 1,
+    promptTokens: request.prompt.tokens,
+    effectiveProfile: description,
+    picker: pickerType,
+    best: scorers[0]?.direction === 'gain' ? 'highest' : 'lowest',
+    picked: pickedOf(view),
+    byChance: chances(view, backends),
+    backends,
+    endpoints: policy.backends.flatMap((backend, b) => explainEndpoints(view, backend, backends[b])),
+  };
+}
+
+function pickedOf({ backend, candidates, index, request }: DecisionView): PickedEndpoint | null {
+  if (backend === null) return null;
+  const { name, address } = candidates.endpoints[index];
+  const cachedTokens = Math.min(request.prompt.tokens, candidates.cachedTokens[index]);
+  return { group: backend.group.name, endpoint: name, address, cachedTokens, rewriteModel: backend.rewriteModel };
+}
+
+function explainBackends(view: DecisionView): ExplainedBackend[] {
+  const { backends } = view.policy;
+  const reasons = backends.map((backend) => backendReason(view, backend));
+  const total = backends.reduce((sum, { weight }, b) => sum + (reasons[b] === null ? weight : 0), 0);
+  return backends.map(({ group, weight }, b) => ({
+    group: group.name,
+    weight,
+    share: reasons[b] === null ? weight / total : 0,
+    reason: reasons[b],
+  }));
+}
+
+/** Why a backend could not take the request, or null. */
+function backendReason(view: DecisionView, backend: Backend): string | null {
+  const { request, policy, attempts } = view;
+  if (servedByAny(policy.backends, request.model) && !servesModel(backend, request.model))
+    return 'does not serve the model';
+  if (!backend.group.endpoints.some((endpoint) => ownReason(view, endpoint) === null)) {
+    return backend.group.endpoints.length === 0 ? 'has no endpoints' : 'no endpoint is left';
+  }
+  if (backend.weight === 0) return 'has weight 0';
+  if (attempts.backend !== null && attempts.backend === view.backend && backend !== view.backend)
+    return 'further tries stay with their backend';
+  return null;
+}
+
+function explainEndpoints(view: DecisionView, backend: Backend, said: ExplainedBackend): ExplainedEndpoint[] {
+  const { candidates, breakdown, index } = view;
+  const places = new Map<Endpoint, number>();
+  if (backend === view.backend) for (let i = 0; i < candidates.length; i++) places.set(candidates.endpoints[i], i);
+  return backend.group.endpoints.map((endpoint): ExplainedEndpoint => {
+    const names = { endpoint: endpoint.name, group: backend.group.name, address: endpoint.address };
+    const i = places.get(endpoint);
+    if (i === undefined) {
+      const reason = ownReason(view, endpoint) ?? placeReason(view, backend, said);
+      return { ...names, picked: false, reason, cachedTokens: null, score: null, parts: [] };
+    }
+    const { score, parts } = breakdown[i];
+    return { ...names, picked: i === index, reason: null, cachedTokens: candidates.cachedTokens[i], score, parts };
+  });
+}
+
+/** Why an endpoint that could take the request was no candidate. */
+function placeReason(view: DecisionView, backend: Backend, said: ExplainedBackend): string {
+  if (backend === view.backend) return 'slow start: it is new and sits this one out';
+  return said.reason === null ? 'another backend was drawn' : `its backend: ${said.reason}`;
+}
+
+/** What speaks against an endpoint, whatever becomes of its backend; or null. */
+function ownReason(view: DecisionView, endpoint: Endpoint): string | null {
+  const { states, readiness, attempts, profile, request } = view;
+  const { slot } = endpoint;
+  if (!states.isReady(slot)) return readiness?.reasonOf(slot) ?? flagReason(states, slot);
+  if (attempts.tried.includes(endpoint)) return 'tried before';
+  const { filters, filterTypes } = profile.parts;
+  for (let f = 0; f < filters.length; f++) {
+    if (filters[f].keep(request, endpoint)) continue;
+    const reason = filters[f].reason?.(request, endpoint);
+    return reason === undefined ? filterTypes[f] : `${filterTypes[f]}: ${reason}`;
+  }
+  return null;
+}
+
+function flagReason(states: EndpointStates, slot: number): string {
+  if (states.has(slot, Flag.draining)) return 'Draining';
+  if (!states.has(slot, Flag.healthy)) return 'Unhealthy';
+  return states.has(slot, Flag.sleeping) ? 'Sleeping' : 'Ejected';
+}
+
+function chances(view: DecisionView, backends: readonly ExplainedBackend[]): string[] {
+  const { backend, profile, breakdown, index, attempts } = view;
+  if (backend === null) return [];
+  const found: string[] = [];
+  if (backend !== attempts.backend && backends.filter(({ share }) => share > 0).length > 1)
+    found.push('the backend was drawn by weight');
+  if (backend.group.endpoints.some((endpoint) => isCold(view, endpoint)))
+    found.push('new endpoints take part in a share of decisions (slow start)');
+  const equals = breakdown.filter(({ score }) => score === breakdown[index].score).length;
+  if (profile.parts.picker.breaksTiesByChance === true && equals > 1)
+    found.push(`the endpoint is one of ${equals} equals`);
+  return found;
+}
+
+function isCold(view: DecisionView, endpoint: Endpoint): boolean {
+  return view.states.warmth[endpoint.slot] < 1 && ownReason(view, endpoint) === null;
+}
