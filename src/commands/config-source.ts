@@ -40,7 +40,7 @@ export function configSource({ path, client, clock, log }: ConfigSourceOptions):
   const watch = new ConfigFileWatch(path, client?.namespace ?? 'default', clock, (next) => {
     snapshot = next;
     for (const fault of next.faults) logFault(log, fault);
-    for (const note of next.notes) log.info('configuration', { path: note.path, note: note.message, cure: note.cure });
+    for (const note of next.notes) log.info(note.message, { file: note.file, line: note.line, path: note.path });
     if (next.lastGoodInForce.size > 0) log.warn('the last good configuration stays in force', { file: path });
     reloads[next.faults.length === 0 ? 'good' : 'faulty'] += 1;
     if (driver !== null) driver.changed();
@@ -73,7 +73,7 @@ function begin(watch: ConfigFileWatch, path: string): void {
   } catch (error) {
     if (error instanceof ConfigFileError) {
       const lines = error.faults.map(
-        ({ file, line, path: at, message, cure }) => `${file}:${line}: ${at} ${message}; ${cure}`,
+        ({ file, line, path: at, message, cure }) => `${file}:${line}: ${at}: ${message}; ${cure}`,
       );
       throw new InputError(lines.join('\n'));
     }

@@ -81,5 +81,8 @@ function managerAddress(group: BackendGroup): { url: URL; timeout: number } {
   if (kvCache.type !== 'Manager') throw new TypeError(`group ${group.metadata.name} asks no KV manager`);
   const { service, url, path, timeout } = kvCache.manager;
   const origin = url ?? `http://${service?.name}.${group.metadata.namespace}:${service?.port}`;
-  return { url: new URL(path, origin), timeout: parseDuration(timeout) };
+  // Set, not resolved: a path like //other would name another host.
+  const address = new URL(origin);
+  address.pathname = path;
+  return { url: address, timeout: parseDuration(timeout) };
 }

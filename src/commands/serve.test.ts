@@ -55,7 +55,7 @@ describe('hermes-router', () => {
     ['no command', [], ''],
     ['an unknown command', ['sevre'], 'sevre'],
     ['an unknown flag', ['serve', '--manifest', 'x'], '--manifest'],
-    ['serve without manifests', ['serve'], '--manifests'],
+    ['manifests and a configuration', ['serve', '--manifests', '.', '--config', 'x'], 'not both'],
     ['a size that is none', ['serve', '--manifests', '.', '--max-body', 'much'], '--max-body much'],
     ['a duration that is none', ['serve', '--manifests', '.', '--drain-delay', 'soon'], '--drain-delay soon'],
     ['an address that is none', ['serve', '--manifests', '.', '--listen', '8000'], '--listen 8000'],
@@ -98,6 +98,7 @@ describe('hermes-router serve', () => {
 
   const outside: [string, () => string[], string][] = [
     ['manifests that are not there', () => ['--manifests', join(folder, 'none')], 'cannot be read'],
+    ['a kubeconfig that is not there', () => ['--kubeconfig', join(folder, 'none')], 'none'],
     ['a token file that is not there', () => ['--manifests', folder, '--admin-token-file', join(folder, 'none')], 'cannot be read'],
     ['a certificate that is not there', () => ['--manifests', folder, '--tls-cert', join(folder, 'a'), '--tls-key', join(folder, 'b')], 'cannot be read'],
   ]; // prettier-ignore

@@ -123,6 +123,17 @@ describe('an endpoint that discovery holds not ready', () => {
     expect(probe.count('/health', addressOf(2))).toBeGreaterThan(1);
   });
 
+  it('is probed again when it comes back after the answer', () => {
+    probe.setAll(addressOf(2), 'hangs');
+    fleet.reconcile([found(1, 2)]);
+    while (probe.count('/health', addressOf(2)) === 0 || probe.count('/metrics', addressOf(2)) === 0) clock.advance(1);
+    fleet.reconcile([found(1)]);
+    clock.advance(5_000);
+    fleet.reconcile([found(1, 2)]);
+    clock.advance(10);
+    expect(['/health', '/metrics'].map((path) => probe.count(path, addressOf(2)))).toEqual([2, 2]);
+  });
+
   it('is not asked because a request failed there', () => {
     fleet.reconcile([found(1, 2)]);
     clock.advance(5_000);
@@ -180,11 +191,15 @@ describe('an endpoint that discovery holds not ready', () => {
     expect(fleet.summary('ns/g')?.scrapeSlowed).toBe(false);
   });
 
-  it('drains like any other when it is gone, and may come back ready', () => {
+  it('drains like any other when it is gone, and may come back as it was, and ready', () => {
     fleet.reconcile([found(1)]);
     states.inFlight[slotOf(2)] = 1;
     fleet.reconcile([groupOf(1)]);
     expect(reasons()).toEqual(['e1 Ready', 'e2 Draining']);
+    fleet.reconcile([found(1)]);
+    clock.advance(10_000);
+    expect([reasons()[1], asked(2)]).toEqual(['e2 NotReady', 0]);
+    fleet.reconcile([groupOf(1)]);
     fleet.reconcile([found(1, 2)]);
     expect(ready()).toEqual(['e1', 'e2']);
   });
@@ -238,6 +253,17 @@ describe('while discovery is blind', () => {
     probe.set(addressOf(2), '/v1/models', wellModels);
     clock.advance(10_000);
     expect([ready(), types()]).toEqual([['e1', 'e2'], []]);
+  });
+
+  it('takes no notice of who is there once discovery has held the endpoint not ready', () => {
+    goBlind();
+    fleet.report(slotOf(2), 'connect_failure');
+    probe.set(addressOf(2), '/v1/models', foreign);
+    const before = probe.count('/v1/models', addressOf(2));
+    while (probe.count('/v1/models', addressOf(2)) === before) clock.advance(1);
+    fleet.reconcile([found(1)]);
+    clock.advance(5_000);
+    expect([reasons()[1], types(), states.has(slotOf(2), Flag.healthy)]).toEqual(['e2 NotReady', [], true]);
   });
 
   it('asks who is there when a request could not connect though probes succeed', () => {

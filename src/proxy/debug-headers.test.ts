@@ -31,6 +31,13 @@ describe('debugHeaders', () => {
     ]);
   });
 
+  it('escape what a header cannot hold', () => {
+    const headers = debugHeaders(decision([row('łódź\r\n')]), policy({ name: 'ł' }));
+    expect(headers[3]).toBe('ns/\\u0142');
+    expect(headers[5]).toMatch(/^[\x20-\x7e]*$/);
+    expect(JSON.parse(headers[5])).toMatchObject([{ endpoint: 'łódź\r\n' }]);
+  });
+
   it('show 32 endpoints at most, so that they fit a header', () => {
     const many = Array.from({ length: 500 }, (_, i) => row(`engine-${i}`));
     const text = debugHeaders(decision(many), policy())[5];

@@ -6,14 +6,19 @@ const shown = 32;
 
 /** Headers that tell a client who asked why its request went where it went. */
 export function debugHeaders(decision: Decision, policy: RoutingPolicy): string[] {
-  const headers = ['x-hermes-endpoint', decision.endpoint.name, 'x-hermes-policy', policy.key];
+  const headers = ['x-hermes-endpoint', ascii(decision.endpoint.name), 'x-hermes-policy', ascii(policy.key)];
   if (decision.breakdown === null) return headers;
   const scores = decision.breakdown.slice(0, shown).map(({ endpoint, score, parts }) => ({
     endpoint,
     score: round(score),
     parts: parts.map(({ scorer, value, weight }) => ({ scorer, value: round(value), weight })),
   }));
-  return [...headers, 'x-hermes-scores', JSON.stringify(scores)];
+  return [...headers, 'x-hermes-scores', ascii(JSON.stringify(scores))];
+}
+
+/** A header holds ASCII: other characters are escaped as in JSON. */
+function ascii(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 function round(value: number): number {

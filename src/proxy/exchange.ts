@@ -6,7 +6,7 @@ import type { Outcome } from '../router/feedback.ts';
 import type { RetryCause, RoutingPolicy } from '../router/policy.ts';
 import type { PolicyTelemetry } from '../observability/telemetry.ts';
 import { sendError, statusOf } from './answers.ts';
-import { ClientAnswer } from './client-answer.ts';
+import { AnswerTooLarge, ClientAnswer } from './client-answer.ts';
 import { debugHeaders } from './debug-headers.ts';
 import type { Timed } from './deadlines.ts';
 import { withModel } from './members.ts';
@@ -115,7 +115,11 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
       flowing = answer.write(chunk);
     } catch (error) {
       this.upstream?.abort();
-      this.fail('upstream_unreachable', 'the answer is larger than the router holds to change its model name', error);
+      const large = error instanceof AnswerTooLarge;
+      const message = large
+        ? 'the answer is larger than the router holds to change its model name'
+        : "the engine's answer cannot be passed on";
+      this.fail('upstream_unreachable', message, error);
       return true;
     }
     this.touch();

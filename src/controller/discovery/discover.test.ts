@@ -242,6 +242,17 @@ describe('Service', () => {
     expect(discover(byName('s'), view, false).seeds[0].labels).toEqual({});
   });
 
+  it('takes a Pod behind two Services once, though their ports lead to different ones of its own', () => {
+    const view = withService(service({ labels: { a: 'b' } }), [slice([{ address: '10.0.0.1', pod: 'a' }])]);
+    view.setService(service({ name: 't', labels: { a: 'b' } }));
+    view.setEndpointSlice(
+      slice([{ address: '10.0.0.1', pod: 'a' }], { name: 't-1', service: 't', ports: { http: 8001 } }),
+    );
+    expect(seedsOf(serviceGroup({ selector: { matchLabels: { a: 'b' } }, port: 80 }), view)).toEqual([
+      'a 10.0.0.1:8000',
+    ]);
+  });
+
   it('follows a port whose number differs from slice to slice', () => {
     const view = withService(service(), [
       slice([{ address: '10.0.0.1', pod: 'a' }]),

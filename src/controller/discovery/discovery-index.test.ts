@@ -10,6 +10,7 @@ import {
   poolGroup,
   serviceGroup,
   tell,
+  type Teller,
 } from './cluster.fixture.ts';
 import { discover } from './discover.ts';
 import { DiscoveryIndex } from './discovery-index.ts';
@@ -27,6 +28,13 @@ const namespace = 'ai-inference';
 const vllm = podsGroup({ app: 'vllm' });
 const names = (key = `${namespace}/g`): string[] => index.seedsOf(key).map(({ name }) => name);
 const dirty = (): string[] => [...index.takeDirty()].map((key) => key.replace(/^.*\//, '')).sort();
+
+const teller = (): Teller => ({
+  setPod: (view) => index.setPod(view),
+  setService: (view) => index.setService(view),
+  setEndpointSlice: (view) => index.setEndpointSlice(view),
+  setInferencePool: (view) => index.setInferencePool(view),
+});
 
 describe('DiscoveryIndex', () => {
   it('finds the endpoints of a group, whichever is told first', () => {
@@ -103,6 +111,20 @@ describe('DiscoveryIndex', () => {
     expect(dirty()).toEqual([]);
     index.removeService({ namespace, name: 'qwen3-8b' });
     expect([dirty(), names()]).toEqual([['g'], []]);
+  });
+
+  it('follows a slice from one Service to another', () => {
+    for (const name of ['a', 'b']) {
+      tell(objects.get('Service alone'), { ...teller(), setService: (view) => index.setService({ ...view, name }) });
+      index.setGroup(serviceGroup({ name, port: 80 }, name));
+    }
+    const slice = { namespace, name: 'l', family: 'IPv4', ports: { '': 8000 } };
+    const endpoints = [{ address: '10.0.0.1', pod: 'p', ready: true }];
+    index.setEndpointSlice({ ...slice, service: 'a', endpoints });
+    expect([dirty(), names(`${namespace}/a`)]).toEqual([['a', 'b'], ['p']]);
+    index.setEndpointSlice({ ...slice, service: 'b', endpoints });
+    expect(dirty()).toEqual(['a', 'b']);
+    expect([names(`${namespace}/a`), names(`${namespace}/b`)]).toEqual([['a'], ['p']]);
   });
 
   it('follows an InferencePool to other Pods', () => {

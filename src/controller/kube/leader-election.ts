@@ -119,17 +119,22 @@ export class LeaderElection {
       if (error instanceof LeaseFailed) retryAfter = error.retryAfter;
       this.say(error);
     }
-    if (!this.ended) this.cancelTry = clock.after(this.wait(retryAfter), () => this.tryNow());
+    if (!this.ended) this.cancelTry = clock.after(this.wait(startedAt, retryAfter), () => this.tryNow());
   }
 
-  /** A fifth by chance, so that those who wait do not all come at once; and exactly when a dead leader's time is over. */
-  private wait(retryAfter: number): number {
+  /**
+   * Counted from the start of the try, so that a call that hung leaves the leader time for another; a fifth by chance,
+   * so that those who wait do not all come at once, and exactly when a dead leader's time is over. A server that wants
+   * to be left alone is, by all but the leader.
+   */
+  private wait(startedAt: number, retryAfter: number): number {
     const { retryPeriod, renewDeadline } = this.timing;
-    const period = retryPeriod * (0.9 + this.options.random() / 5);
-    const runsOutIn =
-      this.seen === null || this.isLeading ? Infinity : this.runsOutAt(this.seen) - this.options.clock.now();
-    const wait = runsOutIn > 0 ? Math.min(period, runsOutIn) : period;
-    return Math.max(wait, Math.min(retryAfter, renewDeadline / 2));
+    const { clock, random } = this.options;
+    const period = retryPeriod * (0.9 + random() / 5);
+    const wait = Math.max(period - (clock.now() - startedAt), period / 4);
+    if (this.isLeading) return wait;
+    const runsOutIn = this.seen === null ? 0 : this.runsOutAt(this.seen) - clock.now();
+    return Math.max(runsOutIn > 0 ? Math.min(wait, runsOutIn) : wait, Math.min(retryAfter, renewDeadline));
   }
 
   private async acquireOrRenew(startedAt: number): Promise<void> {

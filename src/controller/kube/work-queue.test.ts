@@ -187,9 +187,8 @@ describe('a work queue', () => {
           await turns();
           look();
           expect(bench.working.length).toBeLessThanOrEqual(workers);
-          // A free worker and a waiting key do not stand side by side.
-          const free = bench.working.length < workers;
-          expect(free ? bench.queue.length : 0).toBe(0);
+          // Beside a free worker only a key waits that is worked on already.
+          if (bench.working.length < workers) expect(bench.queue.length).toBeLessThanOrEqual(bench.working.length);
         }
         const before = bench.started.length;
         bench.clock.advance(60_000);

@@ -71,6 +71,12 @@ describe('gather', () => {
     expect(own.asked).toBe(1);
   });
 
+  it('hears a replica that answers at one of its addresses only', async () => {
+    const a = await listen(tells(told('a')));
+    source = [peer('127.0.0.1:1', 'a'), peer(a.address, 'a')];
+    for (let i = 0; i < 4; i++) expect(await states()).toEqual(['own ready', 'a ready']);
+  });
+
   it('shows the admin token, and asks for the stats', async () => {
     const seen: unknown[] = [];
     const a = await listen((request, response) => {

@@ -80,11 +80,10 @@ export class Peers {
 
   private views(own: ReplicaView, peers: readonly Peer[]): ReplicaView[] {
     const views = new Map([[own.replica, own]]);
-    for (const { address } of peers) {
-      const view = this.known.get(address)?.view ?? null;
-      // A fixed list names this replica, too, and two Services may name one twice.
-      if (view !== null && !views.has(view.replica)) views.set(view.replica, view);
-    }
+    const told = peers.map(({ address }) => this.known.get(address)?.view ?? null).filter((view) => view !== null);
+    // A list without names has this replica, too, and a replica of two address families may answer at one of them only.
+    const tellingFirst = [...told].sort((a, b) => Number(a.state === 'silent') - Number(b.state === 'silent'));
+    for (const view of tellingFirst) if (!views.has(view.replica)) views.set(view.replica, view);
     return [...views.values()];
   }
 

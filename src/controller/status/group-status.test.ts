@@ -41,6 +41,11 @@ describe('members', () => {
     expect(status.endpoints).toMatchObject({ total: 200, ready: 199 });
   });
 
+  it('have names of their own, though they are cut', () => {
+    const members = ['a', 'b'].map((end) => member('x'.repeat(300) + end));
+    expect(validGroupStatus(groupFacts({ members })).members).toHaveLength(1);
+  });
+
   it('are stale since a time that stays, though two clocks differ', () => {
     const stale = (since: number) => [member('e0', { staleSince: since })];
     const previous = validGroupStatus(groupFacts({ members: stale(noon) }));

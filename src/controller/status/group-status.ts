@@ -113,7 +113,7 @@ function modelsText(models: Models): string {
 
 /** Those first that a person looks for, then by name. */
 function membersOf(members: readonly MemberFacts[], previous: Members): Members {
-  const unique = new Map(members.map((member) => [member.name, member]));
+  const unique = new Map(members.map((member) => [cut(member.name, longestName), member]));
   const known = new Map(previous.map((member) => [member.name, member.staleSince]));
   return [...unique]
     .sort(([a, one], [b, other]) => Number(one.ready) - Number(other.ready) || (a < b ? -1 : 1))

@@ -136,6 +136,17 @@ describe('changes of one object', () => {
     expect(profiles('p')).toEqual(['a', 'c']);
   });
 
+  it('are not sent twice while the first is under way', async () => {
+    api.hold = true;
+    for (let i = 0; i < 5; i++) {
+      writer.put(policyTarget('p'), meaning('a'));
+      await pass(clock, 500);
+    }
+    api.release();
+    await pass(clock, 5000);
+    expect(profiles('p')).toEqual(['a']);
+  });
+
   it('that take each other back are not written', async () => {
     writer.put(policyTarget('p', { status: meaning('a') }), meaning('b'));
     writer.put(policyTarget('p', { status: meaning('a') }), meaning('a'));
@@ -321,16 +332,22 @@ describe('trouble', () => {
     expect(api.requests).toEqual([]);
   });
 
-  it('the answer to a write of an ended term says nothing', async () => {
-    api.hold = true;
-    writer.put(policyTarget('p'), status());
-    await pass(clock, 200);
-    writer.resign();
-    writer.lead();
-    api.release();
-    await settle();
+  it('the answer to a write of an ended term says nothing: neither that it is written nor that it is to come again', async () => {
+    for (const answer of [200, 500]) {
+      api.hold = true;
+      api.everyAnswer = answer;
+      const before = written('p').length;
+      writer.put(policyTarget('p'), status());
+      await pass(clock, 1000);
+      writer.resign();
+      api.release();
+      await pass(clock, 10_000);
+      expect(written('p')).toHaveLength(before + 1);
+      writer.lead();
+    }
+    api.everyAnswer = 200;
     writer.put(policyTarget('p'), status());
     await pass(clock, 1000);
-    expect(written('p')).toHaveLength(2);
+    expect(written('p')).toHaveLength(3);
   });
 });

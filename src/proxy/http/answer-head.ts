@@ -16,12 +16,14 @@ export interface AnswerTerms {
 }
 
 /** A head ready to be sent. */
-export interface AnswerHead {
+export class AnswerHead {
   /** Latin1, with the empty line at its end. */
-  readonly text: string;
-  readonly framing: Framing;
+  text = '';
+  framing: Framing = Framing.none;
   /** Bytes of body by Content-Length, -1 where it says nothing. */
-  readonly length: number;
+  length = -1;
+  /** Whether the headers name a date. */
+  dated = false;
 }
 
 /** Seconds that an idle connection is kept; clients that heed the hint send nothing on one that is about to close. */
@@ -51,43 +53,53 @@ export function statusLine(status: number): string {
 
 /** Anything that could end a line, or that would become something else when it is cut down to a byte. */
 const unsafe = /[^\t\x20-\x7e\x80-\xff]/;
-const closing = 'connection: close\r\n';
-const keeping = `connection: keep-alive\r\nkeep-alive: timeout=${keepAliveSeconds}\r\n`;
+/** The last header, and the empty line. */
+const closing = 'connection: close\r\n\r\n';
+const keeping = `connection: keep-alive\r\nkeep-alive: timeout=${keepAliveSeconds}\r\n\r\n`;
 
 /**
  * The head of an answer with these headers (name, value, name, value …). Those that speak of the connection are ours
  * to say and left out. Throws a TypeError for a header that could be read as something else.
  */
 export function answerHead(headers: readonly string[], terms: AnswerTerms): AnswerHead {
-  let text = statusLine(terms.status);
-  let length = -1;
-  let dated = false;
-  const bodiless = terms.status === 204 || terms.status === 304;
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i];
-    const value = headers[i + 1];
-    if (unsafe.test(value) || unsafe.test(name)) throw new TypeError('a header of an answer holds what no header may');
-    const meaning = meaningOf(name);
-    if (meaning === Meaning.connection || (meaning === Meaning.length && terms.status === 204)) continue;
-    if (meaning === Meaning.length) length = lengthOf(value, length);
-    else if (meaning === Meaning.date) dated = true;
-    text += `${name}: ${value}\r\n`;
-  }
-  if (!dated) text += dateLine();
-  const framing = bodiless || terms.headOnly ? Framing.none : framingOf(length, terms.minor);
-  if (framing === Framing.chunked) text += 'transfer-encoding: chunked\r\n';
-  text += terms.close || framing === Framing.untilClose ? closing : keeping;
-  return { text: `${text}\r\n`, framing, length };
+  const head = new AnswerHead();
+  head.text = statusLine(terms.status);
+  for (let i = 0; i < headers.length; i += 2) addField(head, terms.status, headers[i], headers[i + 1]);
+  if (!head.dated) head.text += dateLine();
+  head.framing = framingOf(head, terms);
+  if (head.framing === Framing.chunked) head.text += 'transfer-encoding: chunked\r\n';
+  head.text += terms.close || head.framing === Framing.untilClose ? closing : keeping;
+  return head;
 }
 
-function framingOf(length: number, minor: number): Framing {
+function addField(head: AnswerHead, status: number, name: string, value: string): void {
+  if (unsafe.test(value) || unsafe.test(name)) throw new TypeError('a header of an answer holds what no header may');
+  switch (meaningOf(name)) {
+    case Meaning.connection:
+      return;
+    case Meaning.length:
+      // RFC 9110 §8.6: a 204 has none.
+      if (status === 204) return;
+      if (head.length >= 0) throw new TypeError('an answer has one Content-Length');
+      head.length = lengthOf(value);
+      break;
+    case Meaning.date:
+      head.dated = true;
+      break;
+    case Meaning.none:
+  }
+  head.text += `${name}: ${value}\r\n`;
+}
+
+function framingOf({ length }: AnswerHead, { status, headOnly, minor }: AnswerTerms): Framing {
+  if (headOnly || status === 204 || status === 304) return Framing.none;
   if (length >= 0) return Framing.length;
   return minor === 1 ? Framing.chunked : Framing.untilClose;
 }
 
-function lengthOf(value: string, before: number): number {
+function lengthOf(value: string): number {
   const length = value.length > 0 && value.length <= 15 ? digits(value, 0, value.length) : -1;
-  if (length < 0 || before >= 0) throw new TypeError('the Content-Length of an answer is not one number');
+  if (length < 0) throw new TypeError('the Content-Length of an answer is not a number');
   return length;
 }
 
@@ -105,11 +117,12 @@ const meanings = new Map<string, Meaning>([
   ['transfer-encoding', Meaning.connection],
   ['upgrade', Meaning.connection],
 ]);
-/** One bit for each length of those names: most other names are told by it. */
-const lengths = [...meanings.keys()].reduce((bits, name) => bits | (1 << name.length), 0);
+const longestName = Math.max(...Array.from(meanings.keys(), (name) => name.length));
+/** A bit for each length of those names, by which most others are told. */
+const nameLengths = Array.from(meanings.keys()).reduce((bits, name) => bits | (1 << name.length), 0);
 
 function meaningOf(name: string): Meaning {
-  if (name.length > 17 || (lengths & (1 << name.length)) === 0) return Meaning.none;
+  if (name.length > longestName || (nameLengths & (1 << name.length)) === 0) return Meaning.none;
   return meanings.get(name) ?? meanings.get(name.toLowerCase()) ?? Meaning.none;
 }
 

@@ -88,25 +88,38 @@ function parseFields(text: string, from: number, head: RequestHead): string | nu
   return null;
 }
 
-/** Heeds a header that means something to this connection; told by length first, since few do. */
+/** Takes a header that means something to this connection; returns what is wrong with it, or null. */
+type HeaderRule = (head: RequestHead, value: string) => string | null;
+
+const rules: ReadonlyMap<string, HeaderRule> = new Map<string, HeaderRule>([
+  ['host', takeHost],
+  ['expect', takeExpect],
+  ['connection', takeConnection],
+  ['content-length', takeLength],
+  ['transfer-encoding', takeEncoding],
+]);
+const longestName = Math.max(...Array.from(rules.keys(), (name) => name.length));
+/** A bit for each length of those names, by which most others are told. */
+const nameLengths = Array.from(rules.keys()).reduce((bits, name) => bits | (1 << name.length), 0);
+
 function heed(head: RequestHead, name: string, value: string): string | null {
-  switch (name.length) {
-    case 4:
-      if (name.toLowerCase() === 'host') head.hosts += 1;
-      return null;
-    case 6:
-      if (name.toLowerCase() === 'expect') head.expectation += value.toLowerCase();
-      return null;
-    case 10:
-      if (name.toLowerCase() === 'connection') head.connection += `${value.toLowerCase()},`;
-      return null;
-    case 14:
-      return name.toLowerCase() === 'content-length' ? takeLength(head, value) : null;
-    case 17:
-      return name.toLowerCase() === 'transfer-encoding' ? takeEncoding(head, value) : null;
-    default:
-      return null;
-  }
+  if (name.length > longestName || (nameLengths & (1 << name.length)) === 0) return null;
+  return rules.get(name.toLowerCase())?.(head, value) ?? null;
+}
+
+function takeHost(head: RequestHead): null {
+  head.hosts += 1;
+  return null;
+}
+
+function takeExpect(head: RequestHead, value: string): null {
+  head.expectation += value.toLowerCase();
+  return null;
+}
+
+function takeConnection(head: RequestHead, value: string): null {
+  head.connection += `${value.toLowerCase()},`;
+  return null;
 }
 
 function takeLength(head: RequestHead, value: string): string | null {

@@ -154,6 +154,10 @@ describe('ResponseParser', () => {
     expect(parsed).toMatchObject({ status: 200, body: 'hello', progress: 'invalid' });
   });
 
+  it('refuses interim answers that do not end', () => {
+    expect(parseText('HTTP/1.1 100 Continue\r\n\r\n'.repeat(5000)).progress).toBe('invalid');
+  });
+
   it('tells a stranger by its first bytes', () => {
     expect(parseText('SSH-').progress).toBe('invalid');
     expect(parseText('HTTP').progress).toBe('more');

