@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 INSTALLED := node_modules/.installed
 
-.PHONY: help demo test unit e2e e2e-vllm bench bench-proxy bench-decision bench-upstream bench-demo generate verify lint fmt clean
+.PHONY: help demo test unit e2e e2e-cluster e2e-kind e2e-vllm bench bench-proxy bench-decision bench-upstream bench-demo generate verify lint fmt clean
 
 help: ## Show this.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -19,12 +19,19 @@ demo: $(INSTALLED) ## Eight simulated engines, the router, three policies side b
 test: $(INSTALLED) verify lint ## Lint, generated files, unit tests with coverage, end-to-end tests.
 	vitest run --project unit --coverage
 	vitest run --project e2e
+	vitest run --project cluster
 
 unit: $(INSTALLED) ## Unit tests only.
 	vitest run --project unit
 
 e2e: $(INSTALLED) ## End-to-end tests with simulated engines and the OpenAI clients.
 	vitest run --project e2e
+
+e2e-cluster: $(INSTALLED) ## The same on a real API server: builds one into .cache (5 minutes, once), or takes that of KUBECONFIG.
+	vitest run --project cluster
+
+e2e-kind: $(INSTALLED) ## The cluster suites on a kind cluster; needs a Docker engine.
+	test/e2e/cluster/kind.sh vitest run --project cluster
 
 e2e-vllm: $(INSTALLED) ## End-to-end test with a real vLLM on the CPU (installs 6 GB into .cache).
 	vitest run --config vitest.vllm.config.ts

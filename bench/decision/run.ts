@@ -6,6 +6,7 @@ import { ScoreBook } from '../../src/observability/score-book.ts';
 import { registry } from '../../src/policies/index.ts';
 import type { ProfileSpec } from '../../src/policies/definition.ts';
 import type { Endpoint } from '../../src/router/endpoint.ts';
+import type { Explanation } from '../../src/router/explanation.ts';
 import type { RoutingPolicy } from '../../src/router/policy.ts';
 import { Prompt } from '../../src/router/prompt.ts';
 import type { InferenceRequest } from '../../src/router/request.ts';
@@ -38,6 +39,7 @@ interface Bench {
   readonly policy: RoutingPolicy;
   readonly index: ApproximateIndex;
   readonly endpoints: readonly Endpoint[];
+  readonly book: ScoreBook<Explanation>;
 }
 
 function fleet(count: number, spec: ProfileSpec): Bench {
@@ -80,9 +82,10 @@ function fleet(count: number, spec: ProfileSpec): Bench {
     retries: { attempts: 2, on: [], budget: { percent: 20, minPerSecond: 10 } },
     debugHeaders: false,
   };
-  // As in `serve`, where every decision is counted and some are explained.
-  const observer = new ScoreBook({ now: () => performance.now(), wallTime: () => Date.now() });
-  return { router: new Router({ states, random, observer }), policy, index, endpoints };
+  // As in `serve`, every decision is counted. Its clock is read but goes slowly: an explanation, due every 200 ms,
+  // would fall into some rounds and not into others. It has rows of its own.
+  const book = new ScoreBook<Explanation>({ now: () => 1 + performance.now() / 1e6, wallTime: () => 0 });
+  return { router: new Router({ states, random, observer: book }), policy, index, endpoints, book };
 }
 
 /** Prompts of `tokens` tokens whose first nine tenths are shared: many users of one long document. */
@@ -182,6 +185,28 @@ function decisions(name: string, count: number): Row {
   };
 }
 
+/** What one decision in 200 ms costs besides: its explanation, written into the book. */
+function explanations(name: string, count: number): Row {
+  const bench = fleet(count, profiles[name]);
+  const prompt = new Prompt();
+  begin(prompt, texts(200, 1)[0]);
+  const request = requestOf(prompt);
+  const call = (): void => {
+    const explanation = bench.router.explain(bench.policy, request);
+    if (explanation === null) throw new Error('the policy has no profile');
+    bench.book.watches(bench.policy);
+    bench.book.explained(explanation);
+  };
+  const calls = Math.ceil(10_000 / count);
+  for (let i = 0; i < calls; i++) call();
+  return {
+    what: `explained decision, ${name}`,
+    endpoints: count,
+    us: time(calls, call),
+    bytes: Math.round(heapBytes(Math.ceil(1000 / count), call)),
+  };
+}
+
 /** All that a 10,000-token prompt costs: copied in, hashed, matched, decided, remembered. */
 function longPrompts(name: string, count: number, held: boolean): Row {
   const bench = fleet(count, profiles[name]);
@@ -226,6 +251,7 @@ function hashOnly(): Row {
 
 const rows: Row[] = [];
 for (const name of Object.keys(profiles)) for (const count of [5, 25, 100, 1000]) rows.push(decisions(name, count));
+for (const count of [5, 100, 1000]) rows.push(explanations('four scorers', count));
 rows.push(hashOnly());
 for (const name of Object.keys(profiles)) for (const held of [true, false]) rows.push(longPrompts(name, 100, held));
 console.log('| what | endpoints | µs, median | µs, best | heap bytes |\n|---|---|---|---|---|');

@@ -45,6 +45,7 @@ describe('whose model', () => {
     ['… but for a name that its namespace claimed before', [exact('a/p', 2, 'q*'), exact('b/p', 3, 'q*'), exact('b/old', 1, 'qa')], [`a/p: qa → ${part}`, `b/p: q* → ${part}`]],
     ['the star alone covers every name', [exact('a/p', 1, '*'), exact('b/p', 2, 'm', 'q*')], [`b/p: m, q* → ${all}`]],
     ['names served under a glob are named', [claims('a/p', 2, { patterns: ['q*'], learned: ['qa', 'qb', 'r'] }), exact('b/p', 1, 'qb')], [`a/p: qb → ${part}`]],
+    ['a learned name that ends in a star is spoken of by nobody', [exact('a/p', 1, '*'), claims('b/p', 2, { patterns: ['*'], learned: ['m*'] })], [`b/p: * → ${all}`]],
     ['a learned name that ends in a star claims nothing', [learns('a/p', 1, 'm*'), exact('b/p', 2, 'm1')], []],
   ]; // prettier-ignore
   it.each(cases)('%s', (_name, policies, wanted) => {

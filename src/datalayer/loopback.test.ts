@@ -14,15 +14,18 @@ const busy = readFileSync(new URL('testdata/vllm-0.32-busy.txt', import.meta.url
 class Engine {
   metrics: Buffer | string = busy;
   hangs = false;
+  models = '{"data":[{"id":"tiny"},{"id":"sql","parent":"tiny"}]}';
+  asked = 0;
   private server: Server | null = null;
   private readonly sockets = new Set<Socket>();
   port = 0;
 
   async start(): Promise<void> {
     const server = createServer((request, response) => {
+      this.asked += 1;
       if (this.hangs) return;
       if (request.url === '/metrics') response.end(this.metrics);
-      else if (request.url === '/v1/models') response.end('{"data":[{"id":"tiny"},{"id":"sql","parent":"tiny"}]}');
+      else if (request.url === '/v1/models') response.end(this.models);
       else response.end();
     });
     server.on('connection', (socket) => {
@@ -118,6 +121,23 @@ describe('a fleet of engines on loopback', () => {
     engines[1].hangs = false;
     await until(() => reasons()[1] === 'Ready' && !stale()[1]);
     expect(events.map(({ type }) => type)).toContain('MetricsStale');
+  });
+
+  it('gives nothing to another engine that has got the address while discovery is blind', async () => {
+    await until(() => states.scrapedAt[1] > 0 && fleet.models('ns/g').length > 0);
+    fleet.setDiscoveryStale(true);
+    await engines[1].die();
+    engines[1].models = '{"data":[{"id":"foreign"}]}';
+    await engines[1].start();
+    await until(() => reasons()[1] === 'Unhealthy');
+    engines[1].asked = 0;
+    while (engines[1].asked < 50) {
+      expect(states.isReady(1)).toBe(false);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(fleet.models('ns/g')).toEqual(['tiny', 'sql']);
+    engines[1].models = '{"data":[{"id":"tiny"}]}';
+    await until(() => reasons()[1] === 'Ready');
   });
 
   it('keeps an engine whose metrics alone are broken', async () => {

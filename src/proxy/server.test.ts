@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { get } from 'node:https';
+import { get, request as httpsRequest } from 'node:https';
 import { connect, createServer } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -49,6 +49,28 @@ describe('createProxyServer', () => {
     if (server !== null) renewCertificate(server, renewed);
     expect(await fetched(port, renewed.cert)).toEqual({ text: 'hello', subject: 'new.example' });
     await expect(fetched(port, old.cert)).rejects.toThrow();
+  });
+
+  it('reads bodies over TLS, and closes connections that have not ended their handshake', async () => {
+    const pair = selfSigned('some.example');
+    let read = 0;
+    const port = await listening({ tls: pair }, (request, response) => {
+      request.receive({
+        onBody: (_bytes, start, end) => (read += end - start),
+        onEnd: () => hello(request, response),
+        onAbort: () => undefined,
+      });
+    });
+    const posted = httpsRequest({ host: '127.0.0.1', port, ca: pair.cert, method: 'POST', agent: false });
+    posted.end(Buffer.alloc(500_000));
+    const [answer] = (await once(posted, 'response')) as [NodeJS.ReadableStream];
+    await once(answer.resume(), 'end');
+    expect(read).toBe(500_000);
+    const silent = connect(port, '127.0.0.1');
+    const accepted = server === null ? [] : once(server, 'connection');
+    await accepted;
+    server?.close().closeAllConnections();
+    await once(silent, 'close');
   });
 
   it('closes connections over the limit', async () => {

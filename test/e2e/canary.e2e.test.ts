@@ -106,7 +106,8 @@ function changes(router: RunningRouter): Promise<number> {
 }
 
 async function everythingWritten(router: RunningRouter): Promise<string> {
-  const pages = [`${router.metrics}/metrics`, `${router.admin}/api/v1/table`, `${router.admin}/api/v1/stats`];
+  const api = ['table', 'stats', 'explain'].map((page) => `${router.admin}/api/v1/${page}`);
+  const pages = [`${router.metrics}/metrics`, ...api];
   const read = await Promise.all(pages.map(async (page) => (await get(`http://${page}`)).text));
   const { stdout, stderr } = router.process;
   // A page that is empty would prove nothing.

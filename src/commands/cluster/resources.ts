@@ -7,6 +7,7 @@ import type { Secrets } from '../../controller/secrets.ts';
 import { keepResource, type ResourceKind, type WatchedResource } from '../../controller/watched.ts';
 import { errorText, type Log } from '../../observability/log.ts';
 import type { Clock } from '../../router/clock.ts';
+import { Removals } from './removals.ts';
 import { collectionPaths, type Scope } from './scope.ts';
 
 const api = '/apis/hermes-router.io/v1alpha1';
@@ -31,14 +32,27 @@ export interface ResourcesOptions {
 /** Our own resources of a cluster, watched. */
 export class ClusterResources {
   readonly state = new ClusterState();
-  /** Revisions as they were read at the start, for whoever leads. */
   private readonly options: ResourcesOptions;
   private readonly reflectors: Reflector<WatchedResource>[];
+  private readonly removals: Removals;
   private remembered = false;
   private remembering = false;
 
   constructor(options: ResourcesOptions) {
     this.options = options;
+    this.removals = new Removals({
+      clock: options.clock,
+      away: () => this.reflectors.some(({ synced, staleSince }) => synced && staleSince !== null),
+      onGone: (watched) => this.gone(watched),
+      onOrphan: ({ id }) => {
+        options.log.error(
+          'an object went together with its CRD; it stays in force: install the CRD and apply it again',
+          {
+            object: id,
+          },
+        );
+      },
+    });
     this.reflectors = [...this.reflect('BackendGroup'), ...this.reflect('RoutingPolicy')];
   }
 
@@ -48,6 +62,7 @@ export class ClusterResources {
 
   close(): void {
     for (const reflector of this.reflectors) reflector.close();
+    this.removals.close();
   }
 
   /** Whether every resource was listed once. */
@@ -112,7 +127,10 @@ export class ClusterResources {
           path,
           keep,
           onChange: (_key, watched, previous) => this.taken(watched, previous),
-          onState: () => this.options.onChange(),
+          onState: () => {
+            this.removals.changed();
+            this.options.onChange();
+          },
           clock,
           log,
           random: Math.random,
@@ -123,15 +141,19 @@ export class ClusterResources {
   private taken(watched: WatchedResource | null, previous: WatchedResource | null): void {
     const { onChange, onStatus } = this.options;
     if (watched !== null) {
+      this.removals.present(watched.id);
       if (this.state.set(watched)) {
         this.tellFaults(watched);
         onChange();
       }
       onStatus(watched, false);
-    } else if (previous !== null) {
-      if (this.state.remove(previous.id)) onChange();
-      onStatus(previous, true);
-    }
+    } else if (previous !== null) this.removals.deleted(previous);
+  }
+
+  private gone(watched: WatchedResource): void {
+    const { onChange, onStatus } = this.options;
+    if (this.state.remove(watched.id)) onChange();
+    onStatus(watched, true);
   }
 
   private tellFaults({ id, faults }: WatchedResource): void {

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { load } from 'js-yaml';
 import { describe, expect, it } from 'vitest';
 import type { EndpointSeed } from '../../router/endpoint.ts';
 import {
@@ -13,6 +15,7 @@ import {
   tell,
 } from './cluster.fixture.ts';
 import { discover } from './discover.ts';
+import { fieldsOf } from './fields.ts';
 import type { PodView } from './pod-view.ts';
 import { keepService, type ServiceView } from './service-view.ts';
 import { keepEndpointSlice, type SliceEndpoint, type SliceView } from './slice-view.ts';
@@ -331,6 +334,17 @@ describe('InferencePool', () => {
     const view = withPods(podOf('a'));
     if (pool !== null) view.setInferencePool({ namespace, name: 'pool', ...pool });
     expect(conditionOf(poolGroup('pool'), view)).toBe(is);
+  });
+});
+
+describe('docs/guides/discovery.md', () => {
+  const guide = readFileSync(new URL('../../../docs/guides/discovery.md', import.meta.url), 'utf8');
+  const examples = [...guide.matchAll(/```yaml\n([^]*?)```/g)].map(([, text]) => fieldsOf(load(text)));
+
+  it('shows every way, as it is valid', () => {
+    const ways = examples.map(({ discovery, spec }) => discovery ?? fieldsOf(spec).discovery);
+    const types = ways.map((way) => groupWith(way).spec.discovery.type);
+    expect(types).toEqual(['Pods', 'Service', 'InferencePool', 'Static']);
   });
 });
 

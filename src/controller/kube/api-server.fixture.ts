@@ -1,7 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { KubeObject } from './contract.ts';
 import type { KubeConnection } from './kube-connection.ts';
 import { FixedCredentials } from './credentials.ts';
+
+/** An object as it is sent and held. */
+export interface ApiObject extends KubeObject {
+  readonly spec?: Readonly<Record<string, unknown>>;
+  readonly series?: { readonly count: number };
+}
 
 /** A request as the server saw it. */
 export interface Seen {
@@ -10,7 +17,7 @@ export interface Seen {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: IncomingMessage['headers'];
-  readonly body: any;
+  readonly body: ApiObject;
 }
 
 /** What the server does in place of its duty: an answer, silence, or a broken connection. */
@@ -30,7 +37,7 @@ interface Change {
 }
 
 interface Collection {
-  readonly objects: Map<string, any>;
+  readonly objects: Map<string, ApiObject>;
   changes: Change[];
 }
 
@@ -94,19 +101,20 @@ export class ApiServer {
   }
 
   /** Creates or replaces an object and tells the watches. */
-  put(path: string, object: any): any {
+  put(path: string, object: ApiObject): ApiObject {
     const { objects } = this.collection(path);
     const type = objects.has(object.metadata.name) ? 'MODIFIED' : 'ADDED';
     return this.change(path, type, object);
   }
 
-  get(path: string, name: string): any {
-    return this.collection(path).objects.get(name);
+  get(path: string, name: string): ApiObject {
+    const object = this.collection(path).objects.get(name);
+    if (object === undefined) throw new Error(`${path}/${name} is not there`);
+    return object;
   }
 
   remove(path: string, name: string): void {
-    const object = this.collection(path).objects.get(name);
-    this.change(path, 'DELETED', object);
+    this.change(path, 'DELETED', this.get(path, name));
   }
 
   /** Takes an object away without telling any watch, as if they all had been away. */
@@ -143,7 +151,7 @@ export class ApiServer {
     return collection;
   }
 
-  private change(path: string, type: string, object: any): any {
+  private change(path: string, type: string, object: ApiObject): ApiObject {
     this.version += 1;
     const collection = this.collection(path);
     const stored = { ...object, metadata: { ...object.metadata, resourceVersion: String(this.version) } };
@@ -164,7 +172,7 @@ export class ApiServer {
       path: url.pathname,
       query: url.searchParams,
       headers: request.headers,
-      body: text === '' ? undefined : JSON.parse(text),
+      body: JSON.parse(text || '{}'),
     };
     this.seen.push(seen);
     const reply =

@@ -95,7 +95,7 @@ describe('an event', () => {
     recorder.record(note());
     clock.advance(60_000);
     await calls(3);
-    expect(server.seen[2]?.body.series.count).toBe(61);
+    expect(server.seen[2]?.body.series?.count).toBe(61);
   });
 
   it('with other words is one of its own, with the newest words, once a minute', async () => {

@@ -177,7 +177,8 @@ describe('a kubeconfig', () => {
   });
 
   it.each([
-    ['nothing', '', 'current-context is missing'],
+    ['nothing', '', 'the input is empty'],
+    ['nothing of use', '{}', 'current-context is missing'],
     ['a list', '[]', 'the file must be a mapping'],
     ['no YAML', '{', 'no YAML'],
     ['a mapping of contexts', '{current-context: x, contexts: {}}', 'contexts must be a list'],
@@ -193,9 +194,7 @@ describe('a program that makes credentials', () => {
 
   it('is run, beside the kubeconfig, and run anew after a refusal', { timeout: 60_000 }, async () => {
     write('answer', credential({ token: 'made', expirationTimestamp: '2999-01-01T00:00:00Z' }));
-    const program = write('program', `#!/bin/sh\ncat "${join(folder, 'answer')}"\n`);
-    rmSync(program);
-    writeFileSync(program, `#!/bin/sh\ncat "${join(folder, 'answer')}"\n`, { mode: 0o755 });
+    writeFileSync(join(folder, 'program'), `#!/bin/sh\ncat "${join(folder, 'answer')}"\n`, { mode: 0o755 });
     const exec = { apiVersion: 'client.authentication.k8s.io/v1', command: './program', interactiveMode: 'Never' };
     const { credentials } = find({ kubeconfig: write('k', kubeconfig({ server: 'http://127.0.0.1:1' }, { exec })) });
     expect(await credentials.current()).toEqual({ authorization: 'Bearer made' });

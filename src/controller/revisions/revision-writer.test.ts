@@ -43,6 +43,18 @@ it('creates the revision of a version once, however often it is asked to keep it
   expect(api.requests.map(({ request }) => request)).toEqual([{ method: 'POST', path, body: toRevision(kept(1)) }]);
 });
 
+it('does not send again what is under way', async () => {
+  writer.lead([]);
+  api.hold = true;
+  for (let i = 0; i < 5; i++) {
+    writer.keep(kept(1));
+    await pass(clock, 500);
+  }
+  api.release();
+  await pass(clock, 5000);
+  expect(sent()).toEqual(['POST 1']);
+});
+
 it('creates none that is there when it comes to lead', async () => {
   writer.lead([JSON.parse(JSON.stringify(toRevision(kept(1)))), { rubbish: 1 }]);
   writer.keep(kept(1));

@@ -10,7 +10,6 @@ import {
   policyFacts,
   policyTarget,
   replica,
-  settle,
   silentLog,
   statusPath,
   validGroupStatus,

@@ -14,8 +14,16 @@ describe('filter-by-label', () => {
     expect(filter.keep(request(), endpoint(0, { labels }))).toBe(kept);
   });
 
+  it.each([
+    ['the value that is not wanted', { zone: 'c' }, 'zone is c, not a or b'],
+    ['the label that is not there', { region: 'a' }, 'no label zone, not a or b'],
+  ])('explains itself by %s', (_sentence, labels, reason) => {
+    expect(filter.reason?.(request(), endpoint(0, { labels }))).toBe(reason);
+  });
+
   it('keeps nothing for a label that every object has by birth', () => {
     const born = byLabel.create({ label: 'constructor', values: ['x'] }, { states: readyStates(1), random: () => 0 });
     expect(born.keep(request(), endpoint(0))).toBe(false);
+    expect(born.reason?.(request(), endpoint(0))).toBe('no label constructor, not x');
   });
 });

@@ -26,7 +26,9 @@ export const byLabel = defineFilter({
     },
     reason: (_request: InferenceRequest, endpoint: Endpoint): string => {
       const value = endpoint.labels[label];
-      return `${value === undefined ? `no label ${label}` : `${label} is ${value}`}, not ${values.join(' or ')}`;
+      // A name such as `constructor` is there by birth, but not as text.
+      const found = typeof value === 'string' ? `${label} is ${value}` : `no label ${label}`;
+      return `${found}, not ${values.join(' or ')}`;
     },
   }),
 });

@@ -19,6 +19,15 @@ describe('picker-round-robin', () => {
     expect([1, 2, 3, 4, 5].map(() => pick(picker, [0, 1, 2]))).toEqual([0, 1, 2, 0, 1]);
   });
 
+  it('tells whose turn it is without going on', () => {
+    const picker = make();
+    const candidates = candidatesOf([endpoint(0), endpoint(1)]);
+    for (const turn of [0, 1, 0]) {
+      for (let i = 0; i < 3; i++) expect(picker.peek?.(request(), candidates, new Float64Array(2))).toBe(turn);
+      expect(pick(picker, [0, 1])).toBe(turn);
+    }
+  });
+
   it('goes by slot, not by place', () => {
     const picker = make();
     expect(

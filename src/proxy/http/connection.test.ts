@@ -698,18 +698,27 @@ describe('the time', () => {
 
 describe('a server that is closed', () => {
   it('closes idle connections, and those under way after their answers', async () => {
+    const idle = new Client().send(get('/a'));
+    await until(() => idle.text.endsWith('/a'));
     answer = later;
-    const busy = new Client().send(get('/a'));
-    const idle = new Client();
-    await until(() => seen.length === 1 && count() === 2);
-    await quiet();
+    const busy = new Client().send(get('/b'));
+    await until(() => seen.length === 2);
     let closed = false;
     server.close(() => (closed = true));
     await until(() => idle.closed);
     expect(closed).toBe(false);
-    ok(seen[0]);
+    ok(seen[1]);
     await until(() => busy.closed && closed);
     expect(busy.text).toMatch(/\r\nconnection: close\r\n/);
+  });
+
+  it('serves a connection whose first request is under way, and then ends it', async () => {
+    const client = new Client();
+    await until(() => count() === 1);
+    server.close().closeIdleConnections();
+    client.send(get('/a'));
+    await until(() => client.closed);
+    expect(client.text).toMatch(/\r\nconnection: close\r\n\r\n\/a$/);
   });
 
   it('closes all connections where that is wanted', async () => {

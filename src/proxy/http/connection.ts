@@ -77,6 +77,8 @@ export class ClientConnection implements RequestSink, AnswerCarrier, ClientReque
   private pending: Buffer | null = null;
   /** Whether so many of them have come that no more are read. */
   private paused = false;
+  /** Whether a request has been answered. */
+  private used = false;
   /** Whether bytes are being parsed further up the stack. */
   private parsing = false;
 
@@ -97,9 +99,9 @@ export class ClientConnection implements RequestSink, AnswerCarrier, ClientReque
     return this.current;
   }
 
-  /** Whether no request is read or answered. */
+  /** Whether the connection has carried a request and carries none now; a new one may have its first under way. */
   get isIdle(): boolean {
-    return this.phase === Phase.open && this.current === null && !this.parser.started;
+    return this.used && this.phase === Phase.open && this.current === null && !this.parser.started;
   }
 
   receive(sink: BodySink): void {
@@ -201,6 +203,7 @@ export class ClientConnection implements RequestSink, AnswerCarrier, ClientReque
   }
 
   private nextRequest(): void {
+    this.used = true;
     this.current = null;
     this.response = null;
     this.parser.begin();

@@ -125,7 +125,7 @@ describe('the operator', () => {
     await untilServed();
     // Parameters of plugins are checked by the router only.
     const bad =
-      '{type: Profile, profile: {scorers: [{type: queue, weight: 1, parameters: {nonsense: 1}}], picker: {type: max-score}}}';
+      '{type: Profile, profile: {scorers: [{type: scorer-least-load, weight: 1, parameters: {nonsense: 1}}], picker: {type: picker-min-random}}}';
     await apply(policy('p', `{backendRefs: [{name: g}], strategy: ${bad}}`));
     await until('it is refused', async () => (await policyConditions()).Accepted?.startsWith('False/'));
     expect((await policyConditions()).Programmed).toBe('False/LastGoodInForce');

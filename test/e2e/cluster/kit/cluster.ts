@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { TestContext } from 'vitest';
 import { auditMark, requestsSince, type AuditedRequest, type AuditMark, type RequestFilter } from './audit.ts';
 import { mustRun, run, type Answer } from './command.ts';
@@ -52,6 +52,17 @@ export class Cluster {
   /** `kubectl apply -f -`, which has to succeed. */
   apply(yaml: string, ...args: readonly string[]): Promise<string> {
     return this.mustKubectl(['apply', '-f', '-', ...args], { stdin: yaml });
+  }
+
+  /**
+   * Applies a folder of config/ to a namespace, through an overlay as a user would write it: `applyConfig('rbac', ns)`
+   * makes the service account `hermes-router` with its rights.
+   */
+  applyConfig(folder: string, namespace: string, ...args: readonly string[]): Promise<Answer> {
+    const overlay = mkdtempSync(join(this.access.dir, 'overlay-'));
+    const content = { namespace, resources: [relative(overlay, join(project, 'config', folder))] };
+    writeFileSync(join(overlay, 'kustomization.yaml'), JSON.stringify(content));
+    return this.kubectl(['apply', '-k', overlay, ...args]);
   }
 
   /** A request to the API server as the administrator, through one `kubectl proxy`: 1 ms instead of 100. */

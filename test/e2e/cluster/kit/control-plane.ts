@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -23,13 +23,13 @@ export interface Access {
 /** A control plane of our own; `close` ends its processes and removes its folder. */
 export interface ControlPlane {
   access: Access;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /** Starts etcd, kube-apiserver and kube-controller-manager on loopback: about 8 s, 530 MB. */
 export async function startControlPlane(): Promise<ControlPlane> {
   const [binary, clients] = await Promise.all([controlPlaneBinary(), clientBinaries()]);
-  const dir = mkdtempSync(join(tmpdir(), 'hermes-cluster-'));
+  const dir = runFolder();
   // It ends by itself when our end of its stdin closes, however we end.
   const child = spawn(binary, ['up', '-dir', dir], { stdio: ['pipe', 'pipe', 'pipe'] });
   let said = '';
@@ -53,10 +53,13 @@ export async function startControlPlane(): Promise<ControlPlane> {
   };
 }
 
+/** Without symbolic links on its path, since kustomize follows relative paths out of it. */
+const runFolder = (): string => realpathSync(mkdtempSync(join(tmpdir(), 'hermes-cluster-')));
+
 /** Access to a cluster that is there already: the one of KUBECONFIG. */
 export async function existingCluster(kubeconfig: string): Promise<ControlPlane> {
   const clients = await clientBinaries();
-  const dir = mkdtempSync(join(tmpdir(), 'hermes-cluster-'));
+  const dir = runFolder();
   const view = ['config', 'view', '--minify', '--output', 'jsonpath={.clusters[0].cluster.server}'];
   const { code, stdout, stderr } = await run(clients.kubectl, ['--kubeconfig', kubeconfig, ...view]);
   if (code !== 0 || stdout === '') throw new Error(`KUBECONFIG=${kubeconfig} names no cluster: ${stderr}`);

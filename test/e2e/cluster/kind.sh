@@ -1,0 +1,20 @@
+#!/bin/bash
+# kind.sh COMMAND...: runs a command with KUBECONFIG set to a fresh kind cluster, which goes afterwards.
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+kind=(go run sigs.k8s.io/kind@v0.31.0)
+name=hermes-router-e2e
+
+refuse() {
+  echo "e2e-kind: $1; make e2e-cluster needs no Docker" >&2
+  exit 3
+}
+command -v docker >/dev/null || refuse 'there is no docker command, and kind runs its nodes in containers'
+docker info >/dev/null 2>&1 || refuse 'no Docker engine answers'
+command -v go >/dev/null || refuse 'there is no go command, which builds kind'
+
+mkdir -p .cache
+export KUBECONFIG="$PWD/.cache/kind.kubeconfig"
+trap '"${kind[@]}" delete cluster --name "$name"' EXIT
+"${kind[@]}" create cluster --name "$name" --wait 120s
+"$@"
