@@ -2,7 +2,7 @@
 # kind.sh COMMAND...: runs a command with KUBECONFIG set to a fresh kind cluster, which goes afterwards.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
-kind=(go run sigs.k8s.io/kind@v0.31.0)
+kind=(go run sigs.k8s.io/kind@v0.33.0)
 name=hermes-router-e2e
 
 refuse() {
