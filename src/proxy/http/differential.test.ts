@@ -108,14 +108,20 @@ describe('beside llhttp', () => {
   });
 
   it('takes no request that it does not take, and none otherwise than it does, whatever is changed', async () => {
-    const whole = [...validRequests, ...invalidRequests].filter(({ bytes }) => bytes.length < 1000);
+    const short = ({ bytes }: { bytes: string }): boolean => bytes.length < 1000;
+    // Mostly good ones: behind a bad one nothing is compared.
+    const message = fc.oneof(
+      { weight: 6, arbitrary: fc.constantFrom(...validRequests.filter(short)) },
+      { weight: 1, arbitrary: fc.constantFrom(...invalidRequests.filter(short)) },
+    );
+    const runs = Number(process.env.HERMES_FUZZ_RUNS ?? 1500);
     const telling = ['\r\n', '\n', '\r', ' ', '\t', ':', ',', ';', '0', '5', '\0', '\xff', 'content-length: 5\r\n', 'transfer-encoding: chunked\r\n', 'host: y\r\n', '\r\n\r\n', '0\r\n\r\n']; // prettier-ignore
     const insert = fc.oneof(
       fc.constantFrom(...telling),
       fc.uint8Array({ maxLength: 3 }).map((bytes) => Buffer.from(bytes).toString('latin1')),
     );
     const change = fc.record({ at: fc.nat(600), remove: fc.nat(4), insert });
-    const messages = fc.array(fc.constantFrom(...whole), { minLength: 1, maxLength: 3 });
+    const messages = fc.array(message, { minLength: 1, maxLength: 3 });
     let compared = 0;
     await fc.assert(
       fc.asyncProperty(messages, fc.array(change, { maxLength: 3 }), async (chosen, changes) => {
@@ -129,9 +135,9 @@ describe('beside llhttp', () => {
         compared += got.ours.length;
         expect(got.node.slice(0, got.ours.length)).toEqual(got.ours);
       }),
-      { numRuns: Number(process.env.HERMES_FUZZ_RUNS ?? 1500) },
+      { numRuns: runs },
     );
     // Where nothing is taken, nothing has been compared.
-    expect(compared).toBeGreaterThan(200);
+    expect(compared).toBeGreaterThan(runs / 4);
   }, 120_000);
 });

@@ -20,8 +20,10 @@ export async function cached(
   mkdirSync(draft, { recursive: true });
   try {
     await make(draft);
-    dropOthers(name);
+    // Another run may have made the same in the meantime.
+    if (existsSync(folder)) return folder;
     renameSync(draft, folder);
+    dropOthers(name, folder);
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }
@@ -34,9 +36,10 @@ function hashOf(sources: readonly string[]): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-function dropOthers(name: string): void {
+function dropOthers(name: string, but: string): void {
   const whole = new RegExp(`^${name}-[0-9a-f]{16}$`);
   for (const entry of readdirSync(root)) {
-    if (whole.test(entry)) rmSync(join(root, entry), { recursive: true, force: true });
+    const path = join(root, entry);
+    if (whole.test(entry) && path !== but) rmSync(path, { recursive: true, force: true });
   }
 }

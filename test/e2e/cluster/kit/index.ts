@@ -4,6 +4,7 @@ import type {} from './global-setup.ts';
 
 export { countByKind, type AuditedRequest, type AuditMark, type RequestFilter } from './audit.ts';
 export { Cluster } from './cluster.ts';
+export { comparedRights, grantedRights } from './rights.ts';
 export type { Answer } from './command.ts';
 export type { ApiAnswer } from './proxy.ts';
 
