@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { once } from 'node:events';
 import { request as httpRequest, type ClientRequest } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -5,6 +6,7 @@ import type { RoutingError } from '../router/errors.ts';
 import { BodyBudget } from './body-reader.ts';
 import { until } from './door.fixture.ts';
 import type { ClientRequest as Received } from './http/connection.ts';
+import { RequestHead } from './http/request-head.ts';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
 import { addressOf, createProxyServer, type ProxyServer } from './server.ts';
 
@@ -145,5 +147,36 @@ describe('BodyBudget', () => {
     request.destroy();
     await until(() => budget.held === 0);
     expect(called).toEqual([]);
+  });
+
+  it('puts any pieces of any size together, announced or not, from a buffer that is used again', () => {
+    const sizes = fc.array(fc.integer({ min: 1, max: 70_000 }), { maxLength: 8 });
+    fc.assert(
+      fc.property(sizes, fc.boolean(), (pieces, announced) => {
+        const roomy = new BodyBudget({ maxBody: 1_000_000, maxBuffered: 1_000_000 });
+        const head = new RequestHead();
+        const whole = Buffer.concat(pieces.map((size, i) => Buffer.alloc(size, i + 1)));
+        if (announced) head.contentLength = whole.length;
+        let got: Buffer | null = null;
+        const request: Received = {
+          head,
+          receive(sink) {
+            const read = Buffer.alloc(70_010);
+            for (const [i, size] of pieces.entries()) {
+              read.fill(i + 1, 10, 10 + size);
+              sink.onBody(read, 10, 10 + size);
+              read.fill(0xff);
+            }
+            expect(roomy.held).toBe(whole.length);
+            sink.onEnd();
+          },
+        };
+        roomy.read(request, (error, body) => {
+          expect(error).toBeNull();
+          got = body;
+        });
+        expect(whole.equals(got ?? Buffer.from('none'))).toBe(true);
+      }),
+    );
   });
 });

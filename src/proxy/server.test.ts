@@ -73,6 +73,13 @@ describe('createProxyServer', () => {
     await once(silent, 'close');
   });
 
+  it('closes connections that speak no TLS where it is spoken', async () => {
+    const port = await listening({ tls: selfSigned('some.example') });
+    const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+    socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+    await once(socket.resume(), 'close');
+  });
+
   it('closes connections over the limit', async () => {
     const port = await listening({ maxConnections: 1 });
     const first = connect(port, '127.0.0.1');

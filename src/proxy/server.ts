@@ -36,7 +36,7 @@ export function createProxyServer(options: ServerOptions, handler: RequestHandle
   if (options.maxConnections > 0) server.maxConnections = options.maxConnections;
   const close = server.close.bind(server);
   const closeIdle = (): void => {
-    for (const connection of deadlines.all()) if (connection.isIdle) connection.destroy();
+    for (const connection of deadlines.all()) connection.closeIfIdle();
   };
   const handshakes = options.tls === undefined ? null : handshaking(server);
   return Object.assign(server, {
@@ -57,7 +57,8 @@ function listener(tls: TlsMaterial | undefined, take: (socket: Socket) => void):
   if (tls === undefined) return createTcpServer({ noDelay: true }, take);
   const { cert, key } = tls;
   const options = { cert, key, ALPNProtocols: ['http/1.1'], noDelay: true, handshakeTimeout: headersTimeout };
-  return createTlsServer(options, take);
+  // A handshake that takes too long is told of here, and nowhere else is it ended.
+  return createTlsServer(options, take).on('tlsClientError', (_error, socket) => socket.destroy());
 }
 
 function accept(socket: Socket, host: ConnectionHost): void {

@@ -1,9 +1,9 @@
 import type { Candidates } from './candidates.ts';
 import type { Attempts } from './decision.ts';
 import type { Endpoint } from './endpoint.ts';
-import type { EndpointReadiness } from './observer.ts';
 import type { Backend, RoutingPolicy } from './policy.ts';
 import type { SchedulingProfile, ScoreBreakdown, ScorePart } from './profile.ts';
+import type { EndpointReadiness } from './readiness.ts';
 import type { InferenceRequest } from './request.ts';
 import { servedByAny, servesModel } from './served.ts';
 import { Flag, type EndpointStates } from './states.ts';

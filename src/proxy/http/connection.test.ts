@@ -712,6 +712,22 @@ describe('a server that is closed', () => {
     expect(busy.text).toMatch(/\r\nconnection: close\r\n/);
   });
 
+  it('lets a slow client read to the end what has been answered', async () => {
+    answer = ({ response }) => {
+      response.writeHead(200, []);
+      response.end(Buffer.alloc(20_000_000, 'x'));
+    };
+    const client = new Client();
+    client.socket.pause();
+    client.send(get('/a'));
+    await until(() => seen.length === 1);
+    server.close().closeIdleConnections();
+    await quiet();
+    client.socket.resume();
+    await until(() => client.closed);
+    expect(client.text.endsWith('\r\n0\r\n\r\n')).toBe(true);
+  });
+
   it('serves a connection whose first request is under way, and then ends it', async () => {
     const client = new Client();
     await until(() => count() === 1);

@@ -100,7 +100,7 @@ export class ClientConnection implements RequestSink, AnswerCarrier, ClientReque
   }
 
   /** Whether the connection has carried a request and carries none now; a new one may have its first under way. */
-  get isIdle(): boolean {
+  private get isIdle(): boolean {
     return this.used && this.phase === Phase.open && this.current === null && !this.parser.started;
   }
 
@@ -151,6 +151,10 @@ export class ClientConnection implements RequestSink, AnswerCarrier, ClientReque
   destroy(): void {
     this.socket.destroy();
     this.onGone();
+  }
+
+  closeIfIdle(): void {
+    if (this.isIdle) this.finish();
   }
 
   timeOut(): void {

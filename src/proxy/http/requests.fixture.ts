@@ -161,6 +161,8 @@ export const invalidRequests: readonly InvalidRequest[] = [
   { name: 'a chunk size with a tab behind it', bytes: chunk('5\t\r\nhello') },
   { name: 'a chunk size with a space before the extension', bytes: chunk('5 ;a\r\nhello') },
   { name: 'no chunk size', bytes: chunk('\r\nhello') },
+  { name: 'a last chunk without a size', bytes: `${chunked}\r\n\r\n` },
+  { name: 'a last chunk of an extension alone', bytes: `${chunked};a\r\n\r\n` },
   { name: 'an extension without a chunk size', bytes: chunk(';a\r\nhello') },
   { name: 'a chunk size of another alphabet', bytes: chunk('5g\r\nhello') },
   { name: 'a chunk size beyond all numbers', bytes: chunk('10000000000000005\r\nhello') },
