@@ -54,10 +54,7 @@ export function keepResource(options: KeepOptions): (object: KubeObject) => Watc
       key: `${namespace}/${name}`,
       namespace,
       name,
-      resourceVersion: metadata.resourceVersion ?? '',
-      uid: metadata.uid ?? '',
-      generation: metadata.generation ?? 0,
-      created: Date.parse(metadata.creationTimestamp ?? '') || 0,
+      ...versionOf(metadata),
       resource: decoded.ok ? decoded.resource : null,
       faults: decoded.ok ? [] : decoded.faults,
       document: decoded.ok ? null : document,
@@ -65,6 +62,14 @@ export function keepResource(options: KeepOptions): (object: KubeObject) => Watc
     };
   };
 }
+
+/** What the API server always sets, and a test's object may lack. */
+const versionOf = ({ resourceVersion = '', uid = '', generation = 0, creationTimestamp }: KubeObject['metadata']) => ({
+  resourceVersion,
+  uid,
+  generation,
+  created: Date.parse(creationTimestamp ?? '') || 0,
+});
 
 /** Whoever may write a group must not reach through the router what only the router reaches. */
 function judged(decoded: Decoded, { allowExternalTargets }: KeepOptions): Decoded {

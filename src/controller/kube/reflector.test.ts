@@ -231,17 +231,19 @@ describe('a list', () => {
     expect(changes).toEqual(['a/p v1>v2', 'a/p v2>-']);
   });
 
-  it('older than what was seen changes nothing when the next is as new', async () => {
+  it('older than what was seen changes nothing when the next is as new, and each time is judged by itself', async () => {
     await started(pod('p'));
     const body = { metadata: { resourceVersion: '99' }, items: [] };
-    server.once(isList, { status: 200, body });
-    server.once(isWatch, { status: 410 });
-    clock.advance(10_000);
-    server.endWatches();
-    await waiting();
-    expect(lines.some((line) => line.includes('older than what was seen'))).toBe(true);
-    clock.advance(800);
-    await watching();
+    for (let round = 0; round < 2; round += 1) {
+      server.once(isList, { status: 200, body });
+      server.once(isWatch, { status: 410 });
+      clock.advance(70_000);
+      server.endWatches();
+      await waiting();
+      clock.advance(800);
+      await watching();
+    }
+    expect(lines.filter((line) => line.includes('older than what was seen'))).toHaveLength(2);
     expect(changes).toEqual([]);
   });
 });
@@ -373,6 +375,18 @@ describe('a watch', () => {
     await until(() => changes.length === 2);
     expect(changes).toEqual(['a/p v1>-', 'a/q v1>v2']);
     expect(server.count(isList)).toBe(2);
+  });
+
+  it('that is too old is listed for at once again, once a watch has lived long since', async () => {
+    await started(pod('p'));
+    for (let round = 2; round < 4; round += 1) {
+      clock.advance(10_000);
+      server.once(isWatch, { status: 410 });
+      server.endWatches();
+      await watching();
+      expect(server.count(isList)).toBe(round);
+    }
+    expect(clock.pending).toBe(0);
   });
 
   it('that is too old again and again is not listed for in a hot loop', async () => {

@@ -55,7 +55,7 @@ const said = async () => conditions(await object());
 async function leader(): Promise<number> {
   return until('somebody leads', async () => {
     const leading = await Promise.all(
-      replicas.map((replica) => (replica.process.running ? replica.leads().catch(() => false) : false)),
+      replicas.map(async (replica) => replica.process.running && (await replica.leads().catch(() => false))),
     );
     const found = leading.indexOf(true);
     return found < 0 ? null : { found };
