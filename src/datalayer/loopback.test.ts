@@ -127,9 +127,9 @@ describe('a fleet of engines on loopback', () => {
     await until(() => states.scrapedAt[1] > 0 && fleet.models('ns/g').length > 0);
     fleet.setDiscoveryStale(true);
     await engines[1].die();
+    await until(() => reasons()[1] === 'Unhealthy');
     engines[1].models = '{"data":[{"id":"foreign"}]}';
     await engines[1].start();
-    await until(() => reasons()[1] === 'Unhealthy');
     engines[1].asked = 0;
     while (engines[1].asked < 50) {
       expect(states.isReady(1)).toBe(false);
