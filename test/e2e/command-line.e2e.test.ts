@@ -25,7 +25,7 @@ describe('serve that cannot start', () => {
 
   it.each([
     ['an unknown flag', 2, () => ['--lisen', '127.0.0.1:0'], 'lisen'],
-    ['no manifests', 2, () => [], '--manifests'],
+    ['no manifests and no cluster', 3, () => ['--kubeconfig', join(folder.path, 'none')], '--manifests'],
     ['an address that is none', 2, () => ['--manifests', folder.path, '--listen', 'here'], 'host:port'],
     ['a size that is none', 2, () => ['--manifests', folder.path, '--max-body', '16MB'], '--max-body'],
     ['half of TLS', 2, () => ['--manifests', folder.path, '--tls-cert', 'x'], '--tls-key'],
