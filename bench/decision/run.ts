@@ -7,6 +7,7 @@ import { registry } from '../../src/policies/index.ts';
 import type { ProfileSpec } from '../../src/policies/definition.ts';
 import type { Endpoint } from '../../src/router/endpoint.ts';
 import type { Explanation } from '../../src/router/explanation.ts';
+import { nothingForeknown } from '../../src/router/foreknowledge.ts';
 import type { RoutingPolicy } from '../../src/router/policy.ts';
 import { Prompt } from '../../src/router/prompt.ts';
 import type { InferenceRequest } from '../../src/router/request.ts';
@@ -108,7 +109,7 @@ function begin(prompt: Prompt, text: Uint8Array): void {
 
 function requestOf(prompt: Prompt): InferenceRequest {
   const headers = { get: (name: string): string | undefined => (name === 'x-session-id' ? 'session-4711' : undefined) };
-  return { model: 'm', headers, user: '', prompt, managerHits: null };
+  return { model: 'm', headers, user: '', prompt, known: nothingForeknown };
 }
 
 function decideAndRelease({ router, policy }: Bench, request: InferenceRequest): void {

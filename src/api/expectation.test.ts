@@ -31,6 +31,9 @@ describe('what a schema admits, in words', () => {
     [{}, 'a map'],
     [null, 'null'],
     [undefined, 'undefined'],
+    [Infinity, 'Infinity'],
+    [NaN, 'NaN'],
+    [1.5, '1.5'],
     ['a"b', '"a\\"b"'],
   ])('%j is shown as %s', (value, text) => {
     expect(shown(value)).toBe(text);

@@ -19,6 +19,8 @@ import { PrefixSources } from './prefix-sources.ts';
 
 /** Milliseconds between looks at what engines have said of their cache size. */
 const capacityInterval = 2000;
+/** Endpoints that the router has room for; each takes about 100 bytes, in use or not. */
+const endpointCapacity = 16_384;
 
 export interface AssemblyOptions {
   readonly clock: Clock;
@@ -45,7 +47,7 @@ const nothing: ManifestSnapshot = {
 
 /** The decision core and what feeds it: resources in, a routing table in force out. */
 export class Assembly {
-  readonly states = new EndpointStates();
+  readonly states = new EndpointStates(endpointCapacity);
   readonly store = new TableStore();
   readonly router: Router;
   readonly fleet: Fleet;

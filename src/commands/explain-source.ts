@@ -2,7 +2,7 @@ import { AdminError, type ExplainSource, type HypotheticalRequest } from '../obs
 import type { RecordedDecision, ScoreBook } from '../observability/score-book.ts';
 import { statusOf } from '../proxy/answers.ts';
 import { ScratchRequest } from '../proxy/context.ts';
-import { askManagers } from '../proxy/manager-hits.ts';
+import { foreknow } from '../proxy/foreknow.ts';
 import { unknownModel } from '../proxy/model-list.ts';
 import { parsePayload } from '../proxy/payload.ts';
 import { writePrompt } from '../proxy/prompt-text.ts';
@@ -10,6 +10,7 @@ import { RequestHeaders } from '../proxy/request-headers.ts';
 import { routeOf } from '../proxy/routes.ts';
 import { RoutingError } from '../router/errors.ts';
 import type { Explanation } from '../router/explanation.ts';
+import { nothingForeknown } from '../router/foreknowledge.ts';
 import type { RoutingPolicy } from '../router/policy.ts';
 import type { Router } from '../router/router.ts';
 import type { RoutingTable, TableStore } from '../router/table.ts';
@@ -38,17 +39,18 @@ export function explainSource({ store, router, book, maxBody }: ExplainParts): E
   const scratch = new ScratchRequest();
 
   async function hypothetical(asked: HypotheticalRequest): Promise<ToldDecision> {
-    refuseOtherPaths(asked.path);
+    const path = enginePath(asked.path);
     const payload = parsePayload(asked.body);
     const headers = new RequestHeaders(asked.headers);
     const table = store.current;
     const model = payload.model === '' ? onlyModel(table) : payload.model;
     const policy = asked.policy === null ? table.match(model, headers) : named(table, asked.policy);
     if (policy === null) throw unknownModel(table, model);
-    const managerHits = policy.profile?.parts.readsHits === true ? await askManagers(policy, model, payload) : null;
+    const known =
+      policy.profile?.parts.readsHits === true ? await foreknow(policy, { model, path, payload }) : nothingForeknown;
     // After the only await: the object is every hypothetical request's.
     writePrompt(payload, model, scratch.prompt);
-    Object.assign(scratch, { model, headers, managerHits, user: payload.user });
+    Object.assign(scratch, { model, headers, known, user: payload.user });
     const explanation = router.explain(policy, scratch);
     if (explanation !== null) return told({ at: Date.now(), decision: explanation }, true);
     throw new AdminError(503, `${policy.key} has never been valid; its status says what is wrong`);
@@ -95,9 +97,10 @@ function listOf(verb: string, names: readonly string[]): string {
   return `${verb} are ${names.slice(0, listed).join(', ')}${names.length > listed ? ', …' : ''}`;
 }
 
-function refuseOtherPaths(path: string): void {
+function enginePath(path: string): string {
   const mark = path.indexOf('?');
-  if (routeOf(mark < 0 ? path : path.slice(0, mark))?.kind === 'inference') return;
+  const route = routeOf(mark < 0 ? path : path.slice(0, mark));
+  if (route?.kind === 'inference') return route.path;
   throw new AdminError(400, 'no inference request goes to this path; try /v1/chat/completions');
 }
 

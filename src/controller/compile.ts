@@ -6,15 +6,8 @@ import { buildProfile, ProfileError } from '../policies/build.ts';
 import type { PluginContext } from '../policies/definition.ts';
 import type { Registry } from '../policies/registry.ts';
 import type { Endpoint } from '../router/endpoint.ts';
-import type {
-  Backend,
-  BackendGroup,
-  Connection,
-  ManagerLookup,
-  PolicyMatch,
-  RoutingPolicy,
-  Timeouts,
-} from '../router/policy.ts';
+import type { Backend, BackendGroup, Connection, PolicyMatch, RoutingPolicy, Timeouts } from '../router/policy.ts';
+import type { ManagerLookup, TokenLookup } from '../router/foreknowledge.ts';
 import type { PrefixSource } from '../router/prefix.ts';
 import type { SchedulingProfile } from '../router/profile.ts';
 import { RoutingTable } from '../router/table.ts';
@@ -43,6 +36,7 @@ export interface GroupSurroundings {
   readonly connection: Connection;
   readonly prefixSource: PrefixSource;
   readonly managerLookup?: ManagerLookup;
+  readonly tokenLookup?: TokenLookup;
   /** What became of the group's discovery. */
   readonly discovered: Condition;
 }
@@ -157,14 +151,15 @@ function sameSurroundings(a: GroupSurroundings, b: GroupSurroundings): boolean {
     a.learnedModels === b.learnedModels &&
     a.connection === b.connection &&
     a.prefixSource === b.prefixSource &&
-    a.managerLookup === b.managerLookup
+    a.managerLookup === b.managerLookup &&
+    a.tokenLookup === b.tokenLookup
   );
 }
 
 function compileGroup(key: string, resource: GroupResource, surroundings: GroupSurroundings): BackendGroup {
   const { spec, metadata } = resource;
   const declared = spec.models.length > 0;
-  const { managerLookup } = surroundings;
+  const { managerLookup, tokenLookup } = surroundings;
   return Object.freeze({
     key,
     namespace: metadata.namespace ?? 'default',
@@ -175,6 +170,7 @@ function compileGroup(key: string, resource: GroupResource, surroundings: GroupS
     prefixSource: surroundings.prefixSource,
     connection: surroundings.connection,
     ...(managerLookup === undefined ? {} : { managerLookup }),
+    ...(tokenLookup === undefined ? {} : { tokenLookup }),
   });
 }
 

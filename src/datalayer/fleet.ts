@@ -167,7 +167,7 @@ export class Fleet implements EndpointFeedback {
   private admit(target: GroupTarget): void {
     const known = this.groups.get(target.key);
     // The very same target asks for nothing new, unless it was not to be had in full.
-    if (known?.target === target && known.shutOut.length === 0) return;
+    if (known?.target === target && (known.shutOut.length === 0 || !this.allocator.hasRoom)) return;
     const group = known ?? new Group(this.groupOwner, target);
     this.groups.set(target.key, group);
     group.admit(target);

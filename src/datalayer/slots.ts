@@ -36,6 +36,11 @@ export class SlotAllocator {
     this.forget = forget;
   }
 
+  /** Whether a new endpoint may find a slot. Where all are in use, looking for one for each endpoint left out is not cheap. */
+  get hasRoom(): boolean {
+    return this.free.length > 0 || this.unused < this.states.capacity || this.quarantine.size > 0;
+  }
+
   /** The endpoint of a seed; the same object as before while the seed says the same. Throws SlotsExhaustedError. */
   take(group: string, seed: EndpointSeed): Allocation {
     const key = identity(group, seed);

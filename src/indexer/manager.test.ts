@@ -4,10 +4,15 @@ import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import { candidatesOf, endpoints, request } from '../../test/fixtures/fleet.ts';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
-import type { ManagerLookup, ManagerQuery } from '../router/policy.ts';
+import { nothingForeknown, type LookupQuery, type ManagerLookup } from '../router/foreknowledge.ts';
 import { createManagerLookup, ManagerSource, type ManagerFailure } from './manager.ts';
 
-const query: ManagerQuery = { model: 'm', body: { prompt: 'hi' }, candidates: ['10.0.0.0:8000'] };
+const query: LookupQuery = {
+  model: 'm',
+  path: '/v1/completions',
+  body: { prompt: 'hi' },
+  candidates: ['10.0.0.0:8000'],
+};
 const good = JSON.stringify({ matches: [{ address: '10.0.0.0:8000', hit_rate: 0.5 }] });
 
 interface Manager {
@@ -216,7 +221,11 @@ describe('ManagerSource', () => {
   it('turns hit rates into tokens of the prompt, 0 where the manager said nothing', () => {
     const source = new ManagerSource();
     const candidates = candidatesOf(endpoints(3), 200, [7, 7, 7]);
-    source.match(request({ managerHits: new Map([['10.0.0.1:8000', 0.5]]) }), candidates, candidates.cachedTokens);
+    source.match(
+      request({ known: { ...nothingForeknown, managerHits: new Map([['10.0.0.1:8000', 0.5]]) } }),
+      candidates,
+      candidates.cachedTokens,
+    );
     expect([...candidates.cachedTokens.subarray(0, 3)]).toEqual([0, 100, 0]);
     source.match(request(), candidates, candidates.cachedTokens);
     expect([...candidates.cachedTokens.subarray(0, 3)]).toEqual([0, 0, 0]);

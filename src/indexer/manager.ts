@@ -1,7 +1,7 @@
 import type { Dispatcher, Pool } from 'undici';
 import type { Candidates } from '../router/candidates.ts';
 import type { Clock } from '../router/clock.ts';
-import type { ManagerLookup, ManagerQuery } from '../router/policy.ts';
+import type { LookupQuery, ManagerLookup } from '../router/foreknowledge.ts';
 import type { PrefixSource } from '../router/prefix.ts';
 import type { InferenceRequest } from '../router/request.ts';
 import { Breaker } from './breaker.ts';
@@ -96,7 +96,7 @@ export function createManagerLookup(options: ManagerLookupOptions): OpenManagerL
     return found.hitRates;
   }
 
-  async function lookup(query: ManagerQuery): Promise<HitRates | null> {
+  async function lookup(query: LookupQuery): Promise<HitRates | null> {
     if (inFlight >= maxInFlight) {
       onFailure('too_many');
       return null;
@@ -147,7 +147,7 @@ async function exchange(pool: Pool, url: URL, body: string, signal: AbortSignal)
 /** What an external KV manager has told of the request before the decision. */
 export class ManagerSource implements PrefixSource {
   match(request: InferenceRequest, candidates: Candidates, out: Float64Array): void {
-    const { managerHits } = request;
+    const { managerHits } = request.known;
     const { endpoints, promptTokens } = candidates;
     for (let i = 0; i < candidates.length; i++) {
       out[i] = promptTokens * (managerHits?.get(endpoints[i].address) ?? 0);

@@ -1,4 +1,4 @@
-import type { ManagerQuery } from '../router/policy.ts';
+import type { LookupQuery } from '../router/foreknowledge.ts';
 
 /** Share of the prompt that is cached, 0..1, by endpoint address. */
 export type HitRates = ReadonlyMap<string, number>;
@@ -14,7 +14,7 @@ export interface MatchSortAnswer {
  * The body of `POST /match_sort` for a request, or null where it has nothing that a KV manager can tokenise: only
  * one text, one list of token ids, or chat messages name a single prefix.
  */
-export function matchSortBody({ model, body, candidates }: ManagerQuery): string | null {
+export function matchSortBody({ model, body, candidates }: Omit<LookupQuery, 'path'>): string | null {
   const asked = promptOf(body);
   if (asked === null) return null;
   const salt = typeof body.cache_salt === 'string' ? { cache_salt: body.cache_salt } : {};
@@ -26,7 +26,7 @@ export function matchSortBody({ model, body, candidates }: ManagerQuery): string
   }
 }
 
-function promptOf(body: ManagerQuery['body']): Record<string, unknown> | null {
+function promptOf(body: LookupQuery['body']): Record<string, unknown> | null {
   const { messages, prompt, input } = body;
   if (Array.isArray(messages)) return { messages: messages as unknown[] };
   if (typeof prompt === 'string') return { prompt };

@@ -1,6 +1,7 @@
 import type { Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
 import type { EndpointFeedback } from '../router/feedback.ts';
+import { nothingForeknown, type Foreknowledge } from '../router/foreknowledge.ts';
 import type { RoutingPolicy } from '../router/policy.ts';
 import { Prompt } from '../router/prompt.ts';
 import type { HeaderLookup, InferenceRequest } from '../router/request.ts';
@@ -37,7 +38,7 @@ export class ScratchRequest implements InferenceRequest {
   model = '';
   user = '';
   headers: HeaderLookup = { get: () => undefined };
-  managerHits: ReadonlyMap<string, number> | null = null;
+  known: Foreknowledge = nothingForeknown;
   requestId = '';
   readonly prompt = new Prompt(promptSecret);
 }

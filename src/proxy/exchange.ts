@@ -3,6 +3,7 @@ import { firstAttempt, type Attempts, type Decision } from '../router/decision.t
 import type { Endpoint } from '../router/endpoint.ts';
 import { RoutingError, type RoutingErrorCode } from '../router/errors.ts';
 import type { Outcome } from '../router/feedback.ts';
+import type { Foreknowledge } from '../router/foreknowledge.ts';
 import type { RetryCause, RoutingPolicy } from '../router/policy.ts';
 import type { PolicyTelemetry } from '../observability/telemetry.ts';
 import { sendError, statusOf } from './answers.ts';
@@ -31,8 +32,7 @@ export interface Inbound {
   readonly query: string;
   readonly model: string;
   readonly policy: RoutingPolicy;
-  /** Cached tokens by address, where an external KV manager was asked. */
-  readonly managerHits: ReadonlyMap<string, number> | null;
+  readonly known: Foreknowledge;
   /** When the request came, in milliseconds of the clock. */
   readonly startedAt: number;
 }
@@ -197,7 +197,7 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
     scratch.model = inbound.model;
     scratch.headers = inbound.headers;
     scratch.user = inbound.payload.user;
-    scratch.managerHits = inbound.managerHits;
+    scratch.known = inbound.known;
     scratch.requestId = inbound.headers.requestId;
     const before = context.clock.now();
     const explained = this.explains() ? { ...attempts, explain: true } : attempts;

@@ -2,6 +2,7 @@ import { errorText, type Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
 import { RoutingError } from '../router/errors.ts';
 import type { EndpointFeedback } from '../router/feedback.ts';
+import { nothingForeknown, type Foreknowledge } from '../router/foreknowledge.ts';
 import type { RoutingPolicy } from '../router/policy.ts';
 import type { Router } from '../router/router.ts';
 import type { TableStore } from '../router/table.ts';
@@ -11,11 +12,11 @@ import { BodyBudget, type BodyLimits } from './body-reader.ts';
 import { ScratchRequest, type ExchangeContext } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import { Exchange, type Inbound } from './exchange.ts';
+import { foreknow } from './foreknow.ts';
 import type { ClientRequest } from './http/connection.ts';
 import type { Response } from './http/response.ts';
 import { modelById, modelList, sendJson, unknownModel } from './model-list.ts';
 import { parsePayload } from './payload.ts';
-import { askManagers } from './manager-hits.ts';
 import { isJson, RequestHeaders } from './request-headers.ts';
 import { RetryBudget } from './retry-budget.ts';
 import { methodOf, routeOf, type Route } from './routes.ts';
@@ -147,29 +148,30 @@ export class FrontDoor {
       const message = `the routing policy ${policy.name} has never been valid; its status says what is wrong`;
       throw new RoutingError('policy_invalid', message, { source: 'router' });
     }
-    const asked = policy.profile.parts.readsHits ? askManagers(policy, model, payload) : null;
-    const start = (managerHits: ReadonlyMap<string, number> | null): void => {
+    const { path } = whole.route;
+    const known = policy.profile.parts.readsHits ? foreknow(policy, { model, path, payload }) : nothingForeknown;
+    const start = (known: Foreknowledge): void => {
       const { headers, query, startedAt } = whole;
       this.launch({
         response,
         headers,
         payload,
-        path: whole.route.path,
+        path,
         query,
         model,
         policy,
-        managerHits,
+        known,
         startedAt,
       });
     };
-    if (asked === null) {
-      start(null);
+    if (!(known instanceof Promise)) {
+      start(known);
       return;
     }
     const { length } = payload.bytes;
-    asked.then(
+    known.then(
       // A client that leaves meanwhile has closed its response.
-      (hits) => (response.closed ? this.bodies.release(length) : start(hits)),
+      (found) => (response.closed ? this.bodies.release(length) : start(found)),
       // A look-up does not reject; should one do so, it costs one request and not the process.
       (fault: unknown) => {
         this.bodies.release(length);

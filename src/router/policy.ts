@@ -1,4 +1,5 @@
 import type { Endpoint } from './endpoint.ts';
+import type { ManagerLookup, TokenLookup } from './foreknowledge.ts';
 import type { PrefixSource } from './prefix.ts';
 import type { SchedulingProfile } from './profile.ts';
 
@@ -16,6 +17,8 @@ export interface BackendGroup {
   readonly connection: Connection;
   /** Asks an external KV manager before the decision; absent where the group has none. */
   readonly managerLookup?: ManagerLookup;
+  /** Makes the prompt's tokens before the decision; absent where the group's prefix source needs none. */
+  readonly tokenLookup?: TokenLookup;
 }
 
 /** How to talk to a group's engines. Holds secrets: never logged, shown or traced. */
@@ -28,21 +31,6 @@ export interface Connection {
   readonly apiKey?: string;
   /** Whether the client's own Authorization header goes to the engines. */
   readonly forwardAuthorization: boolean;
-}
-
-/**
- * The share of a prompt that is cached, 0..1, by endpoint address (a share, because the manager counts in its
- * tokenizer's tokens and the router by bytes). Never rejects and never takes longer than its own time-out:
- * a failure is an empty map and a counter. `null` when it does not ask at all (breaker open, too many in flight).
- */
-export type ManagerLookup = (query: ManagerQuery) => Promise<ReadonlyMap<string, number> | null>;
-
-/** What an external KV manager is told of a request. */
-export interface ManagerQuery {
-  readonly model: string;
-  /** The request's body as parsed; only prompt-like fields are read. */
-  readonly body: Readonly<Record<string, unknown>>;
-  readonly candidates: readonly string[];
 }
 
 /** One backend of a policy. */

@@ -1,3 +1,4 @@
+import type { Foreknowledge } from './foreknowledge.ts';
 import type { Prompt } from './prompt.ts';
 
 /** Header look-up by lower-case name; both front doors have one. */
@@ -14,8 +15,8 @@ export interface InferenceRequest {
   readonly user: string;
   /** The prompt's text and, made when first asked for, its chained block keys. */
   readonly prompt: Prompt;
-  /** Cached share of the prompt, 0..1, by endpoint address, as an external KV manager told; null where none was asked. */
-  readonly managerHits: ReadonlyMap<string, number> | null;
+  /** What was found out about it beforehand. */
+  readonly known: Foreknowledge;
   /** The id that log lines and answers name it by; explanations show it. Absent or empty where there is none. */
   readonly requestId?: string;
 }

@@ -77,13 +77,18 @@ function older(a: RoutingPolicy, b: RoutingPolicy): number {
   return a.created - b.created || (a.key < b.key ? -1 : 1);
 }
 
-/** The namespace with the oldest claim on a model name; a learned name never beats a declared one. */
+/**
+ * The namespace with the oldest accepted claim on a model name; a learned name never beats a declared one. A policy
+ * that was never valid takes a name only where nobody else claims it.
+ */
 function owningNamespace(found: readonly Covering[], model: string): string | undefined {
-  const declared = found.filter(
+  const accepted = found.filter(({ policy }) => policy.profile !== null);
+  const claims = accepted.length > 0 ? accepted : found;
+  const declared = claims.filter(
     (entry) => entry.rank > rank.served || entry.policy.backends.some((backend) => declares(backend, model)),
   );
-  const claims = (declared.length > 0 ? declared : found).map((entry) => entry.policy);
-  return [...claims].sort(older)[0]?.namespace;
+  const strongest = declared.length > 0 ? declared : claims;
+  return strongest.map(({ policy }) => policy).sort(older)[0]?.namespace;
 }
 
 function declares({ group }: Backend, model: string): boolean {

@@ -22,7 +22,7 @@ import { Reporter } from './reporter.ts';
 import type { Scope } from './scope.ts';
 import { StatusLoop } from './status-loop.ts';
 
-/** Status writes a second of one router class. */
+/** Writes a second of one router class: of status, and as many of last good versions. */
 const writesPerSecond = 5;
 
 export interface ClusterOptions {
@@ -75,9 +75,10 @@ export class Cluster {
       log,
       snapshot: (secrets) => this.resources.snapshot(secrets),
     });
-    const budget = new WriteBudget(clock, writesPerSecond);
-    this.writer = new StatusWriter({ client, clock, log, budget, interval: options.statusInterval });
-    this.revisions = new RevisionWriter({ client, clock, log, budget });
+    // Of two in one line a flood of either would hold up the other.
+    const budget = (): WriteBudget => new WriteBudget(clock, writesPerSecond);
+    this.writer = new StatusWriter({ client, clock, log, budget: budget(), interval: options.statusInterval });
+    this.revisions = new RevisionWriter({ client, clock, log, budget: budget() });
     this.peers = new Peers({
       source: options.peers.current,
       own: options.report,
@@ -175,8 +176,10 @@ export class Cluster {
   }
 
   private seen(watched: WatchedResource, gone: boolean): void {
-    if (gone) this.loop?.forget(watched);
-    else if (hasUnseenGeneration(watched)) this.loop?.touch(watched.id);
+    if (gone) {
+      this.loop?.forget(watched);
+      this.reporter.forget(watched.id);
+    } else if (hasUnseenGeneration(watched)) this.loop?.touch(watched.id);
   }
 
   private generationsBehind(key: string): boolean {

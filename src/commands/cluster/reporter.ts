@@ -81,6 +81,11 @@ export class Reporter {
     });
   }
 
+  /** The object is gone: one that is made anew by its name is told of anew. */
+  forget(id: string): void {
+    this.told.delete(id);
+  }
+
   close(): void {
     this.recorder.close();
   }

@@ -118,13 +118,14 @@ export class StatusLoop {
   private write(state: ResourceState, moment: Moment): void {
     const { writer, revisions, onStatus } = this.options;
     const { watched, inForce } = state;
+    // Before the status says that it stays in force. A version may be good for less time than passes between two looks.
+    if (inForce !== null)
+      revisions.keep({ uid: watched.uid, generation: inForce.generation, resource: inForce.resource });
     const status = statusOf(state, moment);
     onStatus(state, status);
     writer.put(watched, status);
     // Until all replicas run it, the next look is soon.
     if (inForce !== null && status.conditions?.some(isSpreading)) this.touched.add(watched.id);
-    if (watched.resource === null) return;
-    revisions.keep({ uid: watched.uid, generation: watched.generation, resource: watched.resource });
   }
 }
 
