@@ -7,6 +7,7 @@ import { Fleet } from '../datalayer/fleet.ts';
 import type { FleetChange, FleetEvent } from '../datalayer/report.ts';
 import { NodeProbe } from '../datalayer/node-probe.ts';
 import { ApproximateIndex } from '../indexer/approximate.ts';
+import { HistogramSeries } from '../observability/histogram.ts';
 import { errorText, rateLimited, type Log } from '../observability/log.ts';
 import { registry } from '../policies/index.ts';
 import type { Clock } from '../router/clock.ts';
@@ -19,8 +20,14 @@ import { PrefixSources } from './prefix-sources.ts';
 
 /** Milliseconds between looks at what engines have said of their cache size. */
 const capacityInterval = 2000;
+/** Milliseconds after which the approximate index forgets what no request has used. */
+const agingRound = 3_600_000;
+/** Endpoints that are looked at for that at one time. */
+const agedAtOnce = 16;
 /** Endpoints that the router has room for; each takes about 100 bytes, in use or not. */
 const endpointCapacity = 16_384;
+/** Upper bounds for the time that a table takes to make, in seconds. */
+const tableBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
 
 export interface AssemblyOptions {
   readonly clock: Clock;
@@ -53,6 +60,8 @@ export class Assembly {
   readonly fleet: Fleet;
   readonly index = new ApproximateIndex();
   readonly sources: PrefixSources;
+  /** Seconds from a change at hand to its table in force, for which everything else in the process waits. */
+  readonly tableTimes = new HistogramSeries(tableBuckets);
   verdicts: readonly Verdict[] = [];
   snapshot: ManifestSnapshot = nothing;
   private readonly options: AssemblyOptions;
@@ -60,6 +69,7 @@ export class Assembly {
   private readonly groups = new GroupTargets();
   private scheduled = false;
   private cancelCapacity: () => void;
+  private nextAging: number;
 
   constructor(options: AssemblyOptions) {
     this.options = options;
@@ -86,10 +96,12 @@ export class Assembly {
       maxScrapesPerSecond: options.maxScrapesPerSecond,
     });
     this.cancelCapacity = clock.after(capacityInterval, this.learnCapacities);
+    this.nextAging = clock.now() + agingRound;
   }
 
   /** Puts the resources in force. */
   update(snapshot: ManifestSnapshot): void {
+    const startedAt = this.options.clock.now();
     this.snapshot = snapshot;
     this.groups.update(snapshot.groups, snapshot.secrets, this.options.discovery);
     for (const { group, secret } of this.groups.missing()) {
@@ -97,7 +109,7 @@ export class Assembly {
     }
     this.sources.retain(snapshot.groups);
     this.fleet.reconcile(this.groups.targets);
-    this.compile();
+    this.compile(startedAt);
   }
 
   /** Whether every group that learns its models has learned some. */
@@ -113,24 +125,23 @@ export class Assembly {
     this.fleet.close();
   }
 
-  private compile(): void {
+  /** `startedAt`: when work on the change began, in milliseconds of the clock. */
+  private compile(startedAt: number): void {
     const { snapshot, store } = this;
-    const resources = new Map(snapshot.groups.map((group) => [keyOf(group.metadata), group]));
     const { table, verdicts } = this.compiler.compile({
       generation: store.current.generation + 1,
       groups: snapshot.groups,
       policies: snapshot.policies,
       broken: snapshot.broken,
-      surroundings: (key) => this.surroundings(key, resources),
+      surroundings: (key, group) => this.surroundings(key, group),
     });
     this.verdicts = verdicts;
     store.current = table;
+    this.tableTimes.observe((this.options.clock.now() - startedAt) / 1000);
     this.options.onTable();
   }
 
-  private surroundings(key: string, resources: ReadonlyMap<string, BackendGroup>): GroupSurroundings {
-    const group = resources.get(key);
-    if (group === undefined) throw new Error(`no group ${key} to compile`);
+  private surroundings(key: string, group: BackendGroup): GroupSurroundings {
     return {
       endpoints: this.fleet.endpoints(key),
       learnedModels: this.fleet.models(key),
@@ -148,7 +159,7 @@ export class Assembly {
     setImmediate(() => {
       this.scheduled = false;
       try {
-        this.compile();
+        this.compile(this.options.clock.now());
       } catch (error) {
         this.options.log.error('compiling the routing table failed; the last one stays in force', {
           error: errorText(error),
@@ -160,7 +171,9 @@ export class Assembly {
   private fleetEvent(event: FleetEvent): void {
     const { type, group, endpoint, message } = event;
     this.options.onFleetEvent?.(event);
-    this.options.log.info('endpoint', { event: type, group, endpoint, reason: message });
+    const fields = { event: type, group, endpoint, reason: message };
+    if (type === 'SlotsExhausted') this.options.log.error('endpoints without a slot get no requests', fields);
+    else this.options.log.info('endpoint', fields);
   }
 
   private readonly learnCapacities = (): void => {
@@ -170,6 +183,8 @@ export class Assembly {
         if (tokens !== null) this.index.setCapacity(slot, tokens);
       }
     }
-    this.cancelCapacity = this.options.clock.after(capacityInterval, this.learnCapacities);
+    const { clock } = this.options;
+    if (clock.now() >= this.nextAging && this.index.age(agedAtOnce)) this.nextAging = clock.now() + agingRound;
+    this.cancelCapacity = clock.after(capacityInterval, this.learnCapacities);
   };
 }

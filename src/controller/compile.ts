@@ -46,7 +46,7 @@ export interface CompileInput {
   readonly groups: readonly GroupResource[];
   readonly policies: readonly AcceptedPolicy[];
   readonly broken: readonly BrokenPolicy[];
-  readonly surroundings: (key: string) => GroupSurroundings;
+  readonly surroundings: (key: string, resource: GroupResource) => GroupSurroundings;
 }
 
 export interface Compiled {
@@ -65,13 +65,13 @@ export function compile(input: CompileInput, registry: Registry, context: Plugin
 }
 
 interface MadeGroup {
-  readonly resource: GroupResource;
   readonly surroundings: GroupSurroundings;
   readonly group: BackendGroup;
 }
 
 interface MadePolicy {
-  readonly accepted: AcceptedPolicy;
+  /** Keys of the backends' groups, and the groups. */
+  readonly refKeys: readonly string[];
   readonly refs: readonly (BackendGroup | undefined)[];
   readonly profile: SchedulingProfile | null;
   readonly policy: RoutingPolicy;
@@ -85,8 +85,9 @@ interface MadePolicy {
 export class Compiler {
   private readonly registry: Registry;
   private readonly context: PluginContext;
-  private groups = new Map<string, MadeGroup>();
-  private policies = new Map<string, MadePolicy>();
+  // By the very resource, so that thousands of unchanged ones cost no key each.
+  private groups = new Map<GroupResource, MadeGroup>();
+  private policies = new Map<AcceptedPolicy, MadePolicy>();
 
   constructor(registry: Registry, context: PluginContext) {
     this.registry = registry;
@@ -95,24 +96,23 @@ export class Compiler {
 
   compile(input: CompileInput): Compiled {
     const verdicts: Verdict[] = [];
-    const madeGroups = new Map<string, MadeGroup>();
+    const madeGroups = new Map<GroupResource, MadeGroup>();
     const groups = new Map<string, BackendGroup>();
     for (const resource of input.groups) {
-      const key = keyOf(resource.metadata);
-      const made = this.group(key, resource, input.surroundings(key));
-      madeGroups.set(key, made);
-      groups.set(key, made.group);
+      const made = this.group(resource, input);
+      madeGroups.set(resource, made);
+      groups.set(made.group.key, made.group);
       verdicts.push({
         kind: 'BackendGroup',
-        key,
-        conditions: [met('Accepted', 'the group is valid'), made.surroundings.discovered],
+        key: made.group.key,
+        conditions: [groupAccepted, made.surroundings.discovered],
       });
     }
     const policies: RoutingPolicy[] = input.broken.map((broken) => refusingPolicy(broken, groups));
-    const madePolicies = new Map<string, MadePolicy>();
+    const madePolicies = new Map<AcceptedPolicy, MadePolicy>();
     for (const accepted of input.policies) {
       const made = this.policy(accepted, groups);
-      madePolicies.set(made.policy.key, made);
+      madePolicies.set(accepted, made);
       policies.push(made.policy);
       verdicts.push(made.verdict);
     }
@@ -121,28 +121,39 @@ export class Compiler {
     return { table: new RoutingTable(input.generation, policies, groups), verdicts };
   }
 
-  private group(key: string, resource: GroupResource, surroundings: GroupSurroundings): MadeGroup {
-    const known = this.groups.get(key);
-    if (known?.resource === resource && sameSurroundings(known.surroundings, surroundings))
-      return { ...known, surroundings };
-    return { resource, surroundings, group: compileGroup(key, resource, surroundings) };
+  private group(resource: GroupResource, input: CompileInput): MadeGroup {
+    const known = this.groups.get(resource);
+    const key = known?.group.key ?? keyOf(resource.metadata);
+    const surroundings = input.surroundings(key, resource);
+    const group =
+      known !== undefined && sameSurroundings(known.surroundings, surroundings)
+        ? known.group
+        : compileGroup(key, resource, surroundings);
+    return { surroundings, group };
   }
 
   private policy(accepted: AcceptedPolicy, groups: ReadonlyMap<string, BackendGroup>): MadePolicy {
+    const known = this.policies.get(accepted);
+    if (known !== undefined && hasSameGroups(known, groups)) return known;
     const { metadata, spec } = accepted.resource;
-    const known = this.policies.get(keyOf(metadata));
-    const namespace = metadata.namespace ?? 'default';
-    const refs = spec.backendRefs.map((ref) => groups.get(`${namespace}/${ref.name}`));
-    const same = known?.accepted === accepted;
-    if (same && refs.every((group, i) => group === known.refs[i])) return known;
-    const made = same
-      ? { profile: known.profile, condition: known.verdict.conditions[0] }
-      : profileOf(spec.strategy, (strategy) => buildProfile(strategy, this.registry, this.context));
+    const refKeys = spec.backendRefs.map(({ name }) => keyOf({ ...metadata, name }));
+    const refs = refKeys.map((key) => groups.get(key));
+    const made =
+      known === undefined
+        ? profileOf(spec.strategy, (strategy) => buildProfile(strategy, this.registry, this.context))
+        : { profile: known.profile, condition: known.verdict.conditions[0] };
     const { policy, missing } = compilePolicy(accepted, refs, made.profile);
     const conditions = [made.condition, refsCondition(missing)];
     const verdict: Verdict = { kind: 'RoutingPolicy', key: policy.key, conditions };
-    return { accepted, refs, profile: made.profile, policy, verdict };
+    return { refKeys, refs, profile: made.profile, policy, verdict };
   }
+}
+
+const groupAccepted = met('Accepted', 'the group is valid');
+
+function hasSameGroups({ refKeys, refs }: MadePolicy, groups: ReadonlyMap<string, BackendGroup>): boolean {
+  for (let i = 0; i < refKeys.length; i++) if (groups.get(refKeys[i]) !== refs[i]) return false;
+  return true;
 }
 
 function sameSurroundings(a: GroupSurroundings, b: GroupSurroundings): boolean {

@@ -141,4 +141,25 @@ describe('ApproximateIndex', () => {
     index.routed(long, 0);
     expect(index.size).toBe(62);
   });
+
+  it('counts on less of a cache whose engine keeps having less than was predicted, and forgets that with the engine', () => {
+    const index = new ApproximateIndex();
+    index.setCapacity(0, 8 * tokensPerBlock);
+    index.routed(ask('abcdefgh'), 0);
+    for (let i = 0; i < 200; i++) index.answered(0, 1, 0);
+    expect(found(index, 'abcdefgh', 1)).toEqual([1]);
+    index.forget(0);
+    index.routed(ask('abcdefgh'), 0);
+    expect(found(index, 'abcdefgh', 1)).toEqual([8]);
+  });
+
+  it('forgets what no request has used for a whole round, endpoint by endpoint', () => {
+    const index = new ApproximateIndex();
+    for (const slot of [0, 1]) index.routed(ask('ab'), slot);
+    expect([index.age(1), index.age(1)]).toEqual([false, true]);
+    index.routed(ask('a'), 0);
+    expect(found(index, 'ab', 2)).toEqual([2, 2]);
+    expect(index.age(2)).toBe(true);
+    expect(found(index, 'ab', 2)).toEqual([1, 0]);
+  });
 });

@@ -3,6 +3,7 @@ import type { PrefixSource } from '../router/prefix.ts';
 import { blockBytes, bytesPerToken } from '../router/prompt.ts';
 import type { InferenceRequest } from '../router/request.ts';
 import { BlockCache, bytesPerBlock } from './block-cache.ts';
+import { LearnedShare } from './learned-share.ts';
 
 const tokensPerBlock = blockBytes / bytesPerToken;
 /** KV cache of an engine that has not said its size, in tokens. */
@@ -21,11 +22,14 @@ export class ApproximateIndex implements PrefixSource {
   private readonly caches: (BlockCache | undefined)[] = [];
   /** What setCapacity was told; kept over `forget`, since an engine comes back with the cache size it had. */
   private readonly capacities: (number | undefined)[] = [];
+  private readonly learned: (LearnedShare | undefined)[] = [];
   private inUse = 0;
   /** Blocks that the memory allows each endpoint. */
   private share = Infinity;
   /** The next slot to bring to its share after the share has changed. */
   private toResize = 0;
+  /** The next slot to age. */
+  private toAge = 0;
 
   /** `memoryBytes`: the most all endpoints together may take. */
   constructor(memoryBytes = defaultMemoryBytes) {
@@ -70,7 +74,27 @@ export class ApproximateIndex implements PrefixSource {
     if (blocks > 0) this.cacheOf(slot).touchAll(prompt.keys, blocks);
   }
 
+  answered(slot: number, predicted: number, cached: number | null): void {
+    const learned = (this.learned[slot] ??= new LearnedShare());
+    const before = learned.value;
+    learned.observe(predicted, cached);
+    if (learned.value !== before) this.caches[slot]?.resize(this.limit(slot));
+  }
+
+  /**
+   * Forgets what has not been used for a whole round. A call goes on by so many endpoints, so that no request waits for
+   * all of them; it returns whether the round is complete.
+   */
+  age(count: number): boolean {
+    const stop = Math.min(this.caches.length, this.toAge + count);
+    for (; this.toAge < stop; this.toAge++) this.caches[this.toAge]?.age();
+    if (this.toAge < this.caches.length) return false;
+    this.toAge = 0;
+    return true;
+  }
+
   forget(slot: number): void {
+    this.learned[slot] = undefined;
     if (this.caches[slot] === undefined) return;
     this.caches[slot] = undefined;
     this.inUse -= 1;
@@ -88,7 +112,7 @@ export class ApproximateIndex implements PrefixSource {
   }
 
   private limit(slot: number): number {
-    const tokens = this.capacities[slot] ?? defaultCapacityTokens;
+    const tokens = (this.capacities[slot] ?? defaultCapacityTokens) * (this.learned[slot]?.value ?? 1);
     return Math.max(1, Math.floor(Math.min(tokens / tokensPerBlock, this.share)));
   }
 

@@ -21,6 +21,7 @@ function keysOf(path: Path, crowd: boolean): Uint32Array {
 class NaiveCache {
   readonly held = new Map<string, true>();
   limit: number;
+  private unused = new Set<string>();
 
   constructor(limit: number) {
     this.limit = limit;
@@ -31,6 +32,7 @@ class NaiveCache {
       const key = path.slice(0, length).join();
       this.held.delete(key);
       this.held.set(key, true);
+      this.unused.delete(key);
       this.trim();
     }
   }
@@ -38,6 +40,11 @@ class NaiveCache {
   resize(limit: number): void {
     this.limit = limit;
     this.trim();
+  }
+
+  age(): void {
+    for (const key of this.unused) this.held.delete(key);
+    this.unused = new Set(this.held.keys());
   }
 
   matchLength(path: Path): number {
@@ -57,6 +64,7 @@ class NaiveCache {
 const path = fc.array(fc.nat(3), { minLength: 1, maxLength: 12 });
 const step = fc.oneof(
   { weight: 8, arbitrary: fc.record({ touch: path }) },
+  { weight: 2, arbitrary: fc.constant({ age: true }) },
   { weight: 1, arbitrary: fc.record({ resize: fc.integer({ min: 1, max: 200 }) }) },
 );
 
@@ -75,6 +83,9 @@ describe('BlockCache', () => {
             if ('touch' in taken) {
               cache.touchAll(keysOf(taken.touch, crowd), taken.touch.length);
               naive.touchAll(taken.touch);
+            } else if ('age' in taken) {
+              cache.age();
+              naive.age();
             } else {
               cache.resize(taken.resize);
               naive.resize(taken.resize);
@@ -138,6 +149,17 @@ describe('BlockCache', () => {
     cache.resize(100);
     expect(cache.size).toBe(100);
     expect(cache.bytes).toBeLessThanOrEqual(100 * bytesPerBlock + 32);
+  });
+
+  it('gives memory back when it forgets what is not used', () => {
+    const cache = new BlockCache(5000);
+    const keys = new Uint32Array(2 * 5000).map((_, i) => Math.imul(i + 1, 0x9e3779b1));
+    cache.touchAll(keys, 5000);
+    cache.age();
+    cache.touchAll(keys, 10);
+    cache.age();
+    expect(cache.size).toBe(10);
+    expect(cache.bytes).toBeLessThan(4096);
   });
 
   it('drops what lies beyond its limit when a prompt is longer than the whole cache', () => {

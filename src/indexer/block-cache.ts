@@ -24,6 +24,8 @@ export class BlockCache {
   private nodes: Int32Array;
   private heads: Int32Array;
   private allocated: number;
+  /** From this block on nothing has been used since `age` was called last; 0 where there is no such block. */
+  private mark = 0;
 
   /** `limit`: the most blocks to hold, at least 1. */
   constructor(limit: number) {
@@ -81,7 +83,18 @@ export class BlockCache {
   /** Sets the limit; the least recently used blocks beyond it are forgotten and their memory given back. */
   resize(limit: number): void {
     this.limit = limit;
-    if (this.allocated > limit) this.shrink();
+    if (this.allocated > limit) this.rebuild(Math.min(this.size, limit), limit);
+  }
+
+  /** Forgets what has not been used since the last call, and gives its memory back. */
+  age(): void {
+    const { nodes } = this;
+    if (this.mark !== 0) {
+      let kept = 0;
+      for (let node = nodes[older]; node !== this.mark; node = nodes[node * stride + older]) kept += 1;
+      this.rebuild(kept, Math.min(this.limit, powerOfTwo(Math.max(kept, firstNodes))));
+    }
+    this.mark = this.nodes[older];
   }
 
   /** Whether the first `count` blocks are held. */
@@ -147,6 +160,7 @@ export class BlockCache {
     const { nodes } = this;
     const before = nodes[node * stride + newer];
     const after = nodes[node * stride + older];
+    if (node === this.mark) this.mark = after;
     nodes[before * stride + older] = after;
     nodes[after * stride + newer] = before;
   }
@@ -174,18 +188,19 @@ export class BlockCache {
     }
   }
 
-  /** Moves the most recent blocks to arrays of the limit's size. */
-  private shrink(): void {
-    const { nodes } = this;
+  /** Moves the most recent blocks to new arrays. */
+  private rebuild(kept: number, allocated: number): void {
+    const { nodes, mark } = this;
     let node = 0;
-    const kept = Math.min(this.size, this.limit);
     for (let i = 0; i < kept; i++) node = nodes[node * stride + older];
     this.size = 0;
-    this.allocated = this.limit;
+    this.allocated = allocated;
+    this.mark = 0;
     this.nodes = new Int32Array((this.allocated + 1) * stride);
     this.heads = new Int32Array(powerOfTwo(this.allocated));
     for (; node !== 0; node = nodes[node * stride + newer]) {
       this.touch(nodes[node * stride + low], nodes[node * stride + high]);
+      if (node === mark) this.mark = this.size;
     }
   }
 }

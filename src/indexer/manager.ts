@@ -157,6 +157,8 @@ export class ManagerSource implements PrefixSource {
   /** The manager learns of it from the engine itself. */
   routed(): void {}
 
+  answered(): void {}
+
   /** The manager forgets by itself. */
   forget(): void {}
 }

@@ -289,6 +289,7 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
     decision?.reservation.release();
     const { startedAt } = inbound;
     const { promptTokens, completionTokens, cachedTokens } = this.answer?.usage.read() ?? noUsage;
+    if (promptTokens > 0) this.learn(cachedTokens < 0 ? null : cachedTokens / promptTokens);
     this.telemetry.finished({
       group: decision === null ? '' : decision.backend.group.name,
       status,
@@ -303,6 +304,14 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
       cachedTokens,
     });
     context.ended(inbound.payload.bytes.length);
+  }
+
+  /** Tells the prefix source what share of the prompt the engine says it had cached. */
+  private learn(cached: number | null): void {
+    const { decision } = this;
+    if (decision === null || this.inbound.policy.profile?.parts.readsHits !== true) return;
+    const { backend, endpoint, cachedTokens, promptTokens } = decision;
+    backend.group.prefixSource.answered(endpoint.slot, cachedTokens / promptTokens, cached);
   }
 
   /** Only a stream's first byte is its first token; milliseconds, or -1. */

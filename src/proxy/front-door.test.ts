@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { backend, endpoint, group, policy } from '../../test/fixtures/fleet.ts';
 import type { BackendGroup } from '../router/policy.ts';
-import { noPrefixSource } from '../router/prefix.ts';
+import { noPrefixSource, type PrefixSource } from '../router/prefix.ts';
 import { RoutingTable } from '../router/table.ts';
 import {
   ask, books, emptyBooks, errorOf, events, json, open, openDoor, raw, respond, silent, tableOf, until,
@@ -258,6 +258,22 @@ describe('what a client gets', () => {
     expect(headers['x-hermes-endpoint']).toBe(shown ? 'e0' : undefined);
     expect(headers['x-hermes-policy']).toBe(shown ? 'ns/policy' : undefined);
     expect('x-hermes-scores' in headers).toBe(shown);
+  });
+
+  it.each([
+    ['a share of the prompt', { prompt_tokens: 9, prompt_tokens_details: { cached_tokens: 6 } }, [[0, 0.5, 6 / 9]]],
+    ['silence of engines that count tokens', { prompt_tokens: 9 }, [[0, 0.5, null]]],
+    ['nothing at all', undefined, []],
+  ])('tells the prefix source what the engine says of its cache: %s', async (_name, usage, told) => {
+    const answers: unknown[] = [];
+    const prefixSource: PrefixSource = {
+      ...noPrefixSource,
+      match: (request, _candidates, out) => void (out[0] = request.prompt.tokens / 2),
+      answered: (...args) => void answers.push(args),
+    };
+    const door = await opened([json(200, { usage })], { group: { prefixSource }, profile: { readsHits: true } });
+    await ask(door, { model: 'm', prompt: 'x'.repeat(8) });
+    expect(answers).toEqual(told);
   });
 
   it('is told of in the books', async () => {

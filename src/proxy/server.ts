@@ -2,7 +2,13 @@ import { createServer as createTcpServer, type AddressInfo, type Server, type So
 import { createServer as createTlsServer, Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Clock } from '../router/clock.ts';
 import { Deadlines } from './deadlines.ts';
-import { ClientConnection, headersTimeout, type ConnectionHost, type RequestHandler } from './http/connection.ts';
+import {
+  ClientConnection,
+  headersTimeout,
+  type ConnectionHost,
+  type ConnectionTimeouts,
+  type RequestHandler,
+} from './http/connection.ts';
 import { read, type Reader } from './http/read-buffer.ts';
 
 /** Certificate and key in PEM. */
@@ -17,6 +23,8 @@ export interface ServerOptions {
   /** Connections at most; 0 is no limit. New ones over it are closed. */
   readonly maxConnections: number;
   readonly clock: Clock;
+  /** The usual ones where it is left out. */
+  readonly timeouts?: ConnectionTimeouts;
 }
 
 /** A server of HTTP/1.1 whose `close` closes idle connections, and lets the others end with the answer under way. */
@@ -31,7 +39,8 @@ const resolution = 1000;
 /** The proxy's HTTP server. */
 export function createProxyServer(options: ServerOptions, handler: RequestHandler): ProxyServer {
   const deadlines = new Deadlines<ClientConnection>(options.clock, resolution);
-  const host: ConnectionHost = { handler, deadlines, closing: false };
+  const { timeouts } = options;
+  const host: ConnectionHost = { handler, deadlines, closing: false, ...(timeouts === undefined ? {} : { timeouts }) };
   const server = listener(options.tls, (socket) => accept(socket, host));
   if (options.maxConnections > 0) server.maxConnections = options.maxConnections;
   const close = server.close.bind(server);

@@ -155,6 +155,7 @@ describe('endpoints that were no candidates', () => {
     ['Ejected', Flag.ejected, true],
     ['Sleeping', Flag.sleeping, true],
     ['Draining', Flag.draining, true],
+    ['NotReady', Flag.unready, true],
   ];
   it.each(flags)('are %s by their flags', (reason, flag, on) => {
     const setup = world([fleet(2)]);

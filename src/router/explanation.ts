@@ -180,6 +180,7 @@ function ownReason(view: DecisionView, endpoint: Endpoint): string | null {
 
 function flagReason(states: EndpointStates, slot: number): string {
   if (states.has(slot, Flag.draining)) return 'Draining';
+  if (states.has(slot, Flag.unready)) return 'NotReady';
   if (!states.has(slot, Flag.healthy)) return 'Unhealthy';
   return states.has(slot, Flag.sleeping) ? 'Sleeping' : 'Ejected';
 }

@@ -7,6 +7,11 @@ export interface PrefixSource {
   match(request: InferenceRequest, candidates: Candidates, out: Float64Array): void;
   /** The request has just been sent there: siblings that follow count its prefix as cached at once. */
   routed(request: InferenceRequest, slot: number): void;
+  /**
+   * The engine has told what a request cost it. `predicted` and `cached` are shares of the prompt, 0..1: what `match`
+   * made of it, and what the engine says that it had cached; null where it says nothing of that.
+   */
+  answered(slot: number, predicted: number, cached: number | null): void;
   /** The engine behind the slot has restarted, or the slot has a new owner: nothing is cached there any more. */
   forget(slot: number): void;
 }
@@ -17,5 +22,6 @@ export const noPrefixSource: PrefixSource = Object.freeze({
     out.fill(0, 0, candidates.length);
   },
   routed(): void {},
+  answered(): void {},
   forget(): void {},
 });

@@ -106,7 +106,7 @@ export class Prompt {
 }
 
 /** Finaliser of MurmurHash3 (32 bit): every input bit reaches every output bit. */
-function mix(value: number): number {
+export function mix(value: number): number {
   let h = value;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);

@@ -24,6 +24,16 @@ export interface ClientRequest {
 
 export type RequestHandler = (request: ClientRequest, response: Response) => void;
 
+/** What clients are given, in milliseconds. */
+export interface ConnectionTimeouts {
+  /** From a request's first byte, or the connection's first moment, to the end of its headers. */
+  readonly headers: number;
+  /** From a request's first byte to the end of its body. */
+  readonly request: number;
+  /** To read the end of an answer that has been written. */
+  readonly send: number;
+}
+
 /** What all connections of a server share. */
 export interface ConnectionHost {
   readonly handler: RequestHandler;
@@ -31,6 +41,8 @@ export interface ConnectionHost {
   readonly deadlines: Deadlines<ClientConnection>;
   /** Whether the server is closed: connections end with the answer under way. */
   closing: boolean;
+  /** The usual ones where it is left out. */
+  readonly timeouts?: ConnectionTimeouts;
 }
 
 /** Milliseconds from a request's first byte, or the connection's first moment, to the end of its headers. */
@@ -43,6 +55,8 @@ export const keepAliveTimeout = (keepAliveSeconds + 2) * 1000;
 export const sendTimeout = 300_000;
 /** Milliseconds in which the rest of a refused request may still come. */
 export const lingerTimeout = 5000;
+
+const usualTimeouts: ConnectionTimeouts = { headers: headersTimeout, request: requestTimeout, send: sendTimeout };
 
 /** Bytes of further requests that are taken in while one is answered; more are left in the kernel. */
 const pendingLimit = 64 * 1024;
@@ -63,6 +77,7 @@ export class ClientConnection implements RequestSink, AnswerCarrier, ClientReque
   place = -1;
   readonly socket: Socket;
   private readonly host: ConnectionHost;
+  private readonly timeouts: ConnectionTimeouts;
   private readonly parser = new RequestParser(this);
   private phase: number = Phase.open;
   /** The request that is read or answered, and its answer. */
@@ -85,8 +100,9 @@ export class ClientConnection implements RequestSink, AnswerCarrier, ClientReque
   constructor(socket: Socket, host: ConnectionHost) {
     this.socket = socket;
     this.host = host;
+    this.timeouts = host.timeouts ?? usualTimeouts;
     host.deadlines.add(this);
-    this.deadline = host.deadlines.coarseNow + headersTimeout;
+    this.deadline = host.deadlines.coarseNow + this.timeouts.headers;
     socket.on('drain', () => this.onDrain());
     socket.on('end', () => this.onClientEnd());
     // The close that follows says all that matters.
@@ -122,7 +138,7 @@ export class ClientConnection implements RequestSink, AnswerCarrier, ClientReque
 
   onHead(head: RequestHead): void {
     this.current = head;
-    this.deadline = this.startedAt + requestTimeout;
+    this.deadline = this.startedAt + this.timeouts.request;
     this.awaited = head.minor === 1 && head.expectation !== '' && head.hasBody;
     this.response = new Response(this, head);
     this.host.handler(this, this.response);
@@ -186,7 +202,7 @@ export class ClientConnection implements RequestSink, AnswerCarrier, ClientReque
 
   private beginRequest(): void {
     this.startedAt = this.host.deadlines.coarseNow;
-    this.deadline = this.startedAt + headersTimeout;
+    this.deadline = this.startedAt + this.timeouts.headers;
   }
 
   private endBody(): void {
@@ -211,7 +227,7 @@ export class ClientConnection implements RequestSink, AnswerCarrier, ClientReque
     this.current = null;
     this.response = null;
     this.parser.begin();
-    const allowed = this.socket.writableLength > 0 ? sendTimeout : keepAliveTimeout;
+    const allowed = this.socket.writableLength > 0 ? this.timeouts.send : keepAliveTimeout;
     this.deadline = this.host.deadlines.coarseNow + allowed;
   }
 
@@ -256,7 +272,7 @@ export class ClientConnection implements RequestSink, AnswerCarrier, ClientReque
     if (this.phase === Phase.gone) return;
     // The socket ends itself once all that was written has left.
     this.phase = Phase.closing;
-    this.deadline = this.host.deadlines.coarseNow + sendTimeout;
+    this.deadline = this.host.deadlines.coarseNow + this.timeouts.send;
     this.abandon();
   }
 
@@ -285,7 +301,7 @@ export class ClientConnection implements RequestSink, AnswerCarrier, ClientReque
   /** Closes the connection once all that was written has left. */
   private finish(): void {
     this.phase = Phase.closing;
-    this.deadline = this.host.deadlines.coarseNow + sendTimeout;
+    this.deadline = this.host.deadlines.coarseNow + this.timeouts.send;
     this.abandon();
     this.socket.destroySoon();
   }
