@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 INSTALLED := node_modules/.installed
 
-.PHONY: help demo test unit e2e e2e-cluster e2e-kind e2e-vllm bench bench-proxy bench-decision bench-upstream bench-demo generate verify lint fmt clean
+.PHONY: help demo test unit e2e e2e-cluster e2e-slow e2e-kind e2e-vllm bench bench-controller bench-proxy bench-decision bench-upstream bench-demo bench-indexer generate verify lint fmt clean
 
 help: ## Show this.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -30,13 +30,16 @@ e2e: $(INSTALLED) ## End-to-end tests with simulated engines and the OpenAI clie
 e2e-cluster: $(INSTALLED) ## The same on a real API server: builds one into .cache (5 minutes, once), or takes that of KUBECONFIG.
 	vitest run --project cluster
 
+e2e-slow: $(INSTALLED) ## What takes its time on a real API server: two-minute outages, 500 busy policies (8 minutes).
+	vitest run --project cluster-slow
+
 e2e-kind: $(INSTALLED) ## The cluster suites on a kind cluster; needs a Docker engine.
 	test/e2e/cluster/kind.sh vitest run --project cluster
 
 e2e-vllm: $(INSTALLED) ## End-to-end test with a real vLLM on the CPU (installs 6 GB into .cache).
 	vitest run --config vitest.vllm.config.ts
 
-bench: bench-decision bench-upstream bench-proxy bench-demo ## All benchmarks; each has its own README.
+bench: bench-decision bench-upstream bench-proxy bench-demo bench-controller bench-indexer ## All benchmarks; each has its own README.
 
 bench-decision: $(INSTALLED) ## ns and bytes per decision.
 	node --expose-gc bench/decision/run.ts
@@ -46,6 +49,12 @@ bench-upstream: $(INSTALLED) ## CPU per request of the upstream clients.
 
 bench-proxy: $(INSTALLED) ## CPU per request beside nginx and http-proxy.
 	node bench/proxy/run.ts
+
+bench-controller: $(INSTALLED) ## 1,000 policies and groups on a real API server; --quick: 100.
+	node bench/controller/run.ts
+
+bench-indexer: $(INSTALLED) ## The index of KV blocks: lookup, ingestion, memory, pauses.
+	node bench/indexer/run.ts
 
 bench-demo: $(INSTALLED) ## The demo's workloads over five seeds.
 	node bench/demo/run.ts

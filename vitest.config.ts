@@ -38,6 +38,18 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      {
+        test: {
+          name: 'cluster-slow',
+          include: ['test/e2e/cluster/*.slow.test.ts', 'test/e2e/cluster/outages.cluster.test.ts'],
+          globalSetup: ['test/e2e/cluster/kit/global-setup.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+          // Each outage of the API server lasts two minutes.
+          env: { HERMES_TEST_OUTAGE_SECONDS: '120' },
+          fileParallelism: false,
+        },
+      },
     ],
   },
 });

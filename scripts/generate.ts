@@ -1,4 +1,4 @@
-// Writes what follows from src/api: CRDs and reference docs. With --check, exits 1 when a file is not current.
+// Writes what follows from src/api (CRDs and reference docs) and src/indexer/serve (its OpenAPI description). With --check, exits 1 when a file is not current.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { dump } from 'js-yaml';
@@ -6,6 +6,8 @@ import { customResourceDefinition } from '../src/api/crd.ts';
 import { kinds } from '../src/api/kinds.ts';
 import { policiesPage, resourcePage } from '../src/api/reference.ts';
 import { group } from '../src/api/resource.ts';
+import { openApiDocument } from '../src/indexer/serve/openapi.ts';
+import manifest from '../package.json' with { type: 'json' };
 
 /** Text of every generated file by its path in the project. */
 export function generatedFiles(): ReadonlyMap<string, string> {
@@ -19,6 +21,11 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     files.set(`docs/reference/${kind.singular}.md`, resourcePage(kind));
   }
   files.set('docs/reference/policies.md', policiesPage());
+  const openApi = dump(openApiDocument(manifest.version), { lineWidth: 120, noRefs: true });
+  files.set(
+    'docs/reference/match-sort.openapi.yaml',
+    `# Generated from src/indexer/serve by scripts/generate.ts; do not edit.\n${openApi}`,
+  );
   return files;
 }
 

@@ -17,6 +17,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'why requests went where they went',
     load: async () => (await import('./commands/explain.ts')).runExplain,
   },
+  'cache-indexer': {
+    summary: 'who has which prompt in its KV cache',
+    load: async () => (await import('./commands/cache-indexer/cache-indexer.ts')).runCacheIndexer,
+  },
   'sim-engine': {
     summary: 'a simulated vLLM',
     load: async () => (await import('./sim/sim-engine.ts')).runSimEngine,
@@ -29,7 +33,7 @@ const io: CommandIo = {
 };
 
 function usage(): string {
-  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(12)} ${summary}`);
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(13)} ${summary}`);
   return [
     'usage: hermes-router COMMAND [flags]',
     '',
@@ -54,7 +58,7 @@ async function main(argv: readonly string[]): Promise<number> {
 function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) {
     io.err(`hermes-router: ${error.message}`);
-    io.err('hermes-router --help tells how it is used');
+    io.err(`${asCalled} --help tells how it is used`);
     return Exit.usage;
   }
   if (error instanceof InputError) {
@@ -68,5 +72,9 @@ function exitCodeOf(error: unknown): number {
   throw error;
 }
 
+const argv = process.argv.slice(2);
+/** The program and its command, where there is such a command. */
+const asCalled = Object.hasOwn(commands, argv[0] ?? '') ? `hermes-router ${argv[0]}` : 'hermes-router';
+
 // What a failed start has opened must not keep the process alive.
-process.exit(await main(process.argv.slice(2)).catch(exitCodeOf));
+process.exit(await main(argv).catch(exitCodeOf));

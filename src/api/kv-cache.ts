@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { duration } from './duration.ts';
-import { objectName, origin, port, urlPath } from './names.ts';
+import { labelName, objectName, origin, port, urlPath } from './names.ts';
 import { closed, withRules } from './schema-node.ts';
 import { union } from './union.ts';
 
@@ -35,12 +35,59 @@ const manager = withRules(
   ],
 );
 
+const events = closed(
+  {
+    portName: labelName('Name of the port on which an engine publishes its KV events, over ZMQ.', {
+      maxLength: 15,
+      default: 'zmq-pub',
+    }),
+    replayPortName: labelName('Name of the port on which it sends lost events again; an engine may be without.', {
+      maxLength: 15,
+      default: 'zmq-replay',
+    }),
+    topic: Type.String({
+      maxLength: 253,
+      pattern: '^[!-~]*$',
+      'x-words': 'visible ASCII characters',
+      default: 'kv-events',
+      description: 'What the topics of the events begin with; empty takes all.',
+    }),
+  },
+  { description: 'How engines tell what their KV caches store and drop.' },
+);
+
+const local = closed(
+  { name: objectName('Folder below `--tokenizers` that holds `tokenizer.json` and the chat template.') },
+  { description: 'A tokenizer that is mounted into the router.' },
+);
+
+const tokenizer = union(
+  'Who makes the tokens of a prompt, which the events speak of. Engine (the default): a ready engine of the group is ' +
+    'asked. Local: a mounted tokenizer. Bytes: nobody; hits are guessed from what was sent, as Approximate does.',
+  { Engine: null, Local: local, Bytes: null },
+  undefined,
+  { timeout: duration('How long a request waits for its tokens; then its hits are guessed likewise.', '20ms') },
+);
+
 /** How the router knows which engine holds which prefix in its KV cache. */
-export const kvCache = union(
-  'How the router knows what the KV caches hold. Approximate: from what it has sent there itself. ' +
-    'Manager: a KV manager is asked. None: not at all.',
-  { Approximate: null, Manager: manager, None: null },
-  { type: 'Approximate' },
+export const kvCache = withRules(
+  union(
+    'How the router knows what the KV caches hold. Events: the engines tell. Approximate: from what it has sent ' +
+      'there itself. Manager: a KV manager is asked. None: not at all.',
+    { Events: events, Approximate: null, Manager: manager, None: null },
+    { type: 'Approximate' },
+    { tokenizer: Type.Optional(tokenizer) },
+  ),
+  [
+    {
+      cel: "self.type == 'Events' || !has(self.tokenizer)",
+      message: 'goes with type Events only',
+      cure: 'remove `tokenizer`, or write `type: Events`',
+      field: 'tokenizer',
+      check: (value) => value.type === 'Events' || value.tokenizer === undefined,
+    },
+  ],
 );
 
 export type KVCache = Static<typeof kvCache>;
+export type Tokenizer = Static<typeof tokenizer>;

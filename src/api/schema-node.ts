@@ -59,9 +59,11 @@ export interface SchemaNode {
 export const closed = <P extends TProperties>(properties: P, options: TObjectOptions): TObject<P> =>
   Type.Object(properties, { ...options, additionalProperties: false });
 
-/** Attaches rules to a schema that has just been built, typed by the values that it admits. */
-export const withRules = <S extends TSchema>(schema: S, rules: readonly Rule<Static<S>>[]): S =>
-  Object.assign(schema, { 'x-rules': rules });
+/** Attaches further rules to a schema that has just been built, typed by the values that it admits. */
+export function withRules<S extends TSchema>(schema: S, rules: readonly Rule<Static<S>>[]): S {
+  const { 'x-rules': known = [] }: SchemaNode = schema;
+  return Object.assign(schema, { 'x-rules': [...known, ...rules] });
+}
 
 /** The schemas of an object's fields; that of `parameters` may hang on the object's `type`. */
 export function propertiesOf(

@@ -12,6 +12,9 @@ export type Tagged<M extends Members> = {
   [K in keyof M & string]: M[K] extends TObject ? { type: K } & { [P in Uncapitalize<K>]: Static<M[K]> } : { type: K };
 }[keyof M & string];
 
+/** A union's value: the fields of its type, and those that all types have. */
+export type Union<M extends Members, S extends TProperties> = Tagged<M> & Static<TObject<S>>;
+
 /** A union's member as a list of them describes it. */
 export interface UnionMember {
   readonly type: string;
@@ -22,23 +25,34 @@ export interface UnionMember {
 
 /**
  * A union as the Gateway API writes it: `type`, and the member of that name in lower camel case. A member may be left
- * out when all its fields have defaults; run time then fills it in.
+ * out when all its fields have defaults; run time then fills it in. `shared`: fields beside the member, of every type.
  */
-export function union<M extends Members>(description: string, members: M, value?: Tagged<M>): TUnsafe<Tagged<M>> {
+export function union<M extends Members, S extends TProperties = Record<never, never>>(
+  description: string,
+  members: M,
+  value?: Tagged<M>,
+  shared?: S,
+): TUnsafe<Union<M, S>> {
   const described: UnionMember[] = [];
   for (const [type, schema] of Object.entries(members)) {
     if (schema !== null) described.push({ type, member: lowerCamel(type), schema });
   }
-  const schema = unionSchema(description, Object.keys(members), described);
-  return Type.Unsafe<Tagged<M>>(value === undefined ? schema : Object.assign(schema, { default: value }));
+  const schema = unionSchema(description, Object.keys(members), described, shared);
+  return Type.Unsafe<Union<M, S>>(value === undefined ? schema : Object.assign(schema, { default: value }));
 }
 
 /** The schema of a union whose members are known only as a list. */
-export function unionSchema(description: string, types: readonly string[], members: readonly UnionMember[]): TObject {
+export function unionSchema(
+  description: string,
+  types: readonly string[],
+  members: readonly UnionMember[],
+  shared: TProperties = {},
+): TObject {
   const properties: TProperties = {
     type: Type.Enum([...types], { type: 'string', description: 'Which member applies.' }),
   };
   for (const { member, schema } of members) properties[member] = Type.Optional(schema);
+  Object.assign(properties, shared);
   const names = new Map<string, string | null>(types.map((type) => [type, null]));
   for (const { type, member } of members) names.set(type, member);
   return closed(properties, { description, 'x-union': { members: names }, 'x-rules': members.flatMap(tagRules) });

@@ -7,7 +7,7 @@ import { createLog, type Log } from '../observability/log.ts';
 import { Assembly } from './assembly.ts';
 import { manifestSource } from './manifests.ts';
 import type { Reloads, ResourceSource } from './source.ts';
-import { gauges, tableView } from './views.ts';
+import { gauges, tableTimes, tableView } from './views.ts';
 
 const canary = 'canary-of-a-secret';
 
@@ -54,8 +54,8 @@ beforeEach(() => {
   assembly = new Assembly({ clock, log, maxScrapesPerSecond: 300, onTable: () => (tables += 1), discovery });
 });
 
-afterEach(() => {
-  assembly.close();
+afterEach(async () => {
+  await assembly.close();
   rmSync(folder, { recursive: true });
 });
 
@@ -158,6 +158,41 @@ describe('tableView', () => {
     });
     expect(text).not.toContain(canary);
     expect(lines.join()).not.toContain(canary);
+  });
+});
+
+describe('an Assembly with more endpoints than slots', () => {
+  it('says once, loudly, which group is short of how many', () => {
+    write('a.yaml', group('g'), policy('g'));
+    follow();
+    const { snapshot } = assembly;
+    const [small] = snapshot.groups;
+    const endpoints = Array.from({ length: 16_387 }, (_, i) => ({ name: `e${i}`, address: `127.0.0.1:${1 + i}` }));
+    const large = { ...small, spec: { ...small.spec, discovery: { type: 'Static' as const, static: { endpoints } } } };
+    lines.length = 0;
+    assembly.update({ ...snapshot, groups: [large] });
+    assembly.update({ ...snapshot, groups: [{ ...large }] });
+    const told = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(told.filter(({ level }) => level === 'error')).toEqual([
+      expect.objectContaining({ group: 'default/g', event: 'SlotsExhausted', endpoint: 'e16384' }),
+    ]);
+    expect(told.find(({ event }) => event === 'SlotsExhausted')?.reason).toContain('3 of 16387 endpoints');
+    expect(assembly.fleet.shutOut).toBe(3);
+  });
+});
+
+describe('tableTimes', () => {
+  it('counts every table', () => {
+    write('a.yaml', group('g'), policy('g'));
+    follow();
+    write('a.yaml', group('g'), policy('g'), policy('p'));
+    look();
+    const samples = new Map(
+      tableTimes(assembly)
+        .samples()
+        .map(({ metricName, value }) => [metricName, value]),
+    );
+    expect(samples.get('hermes_table_build_seconds_count')).toBe(assembly.store.current.generation);
   });
 });
 

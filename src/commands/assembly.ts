@@ -16,6 +16,8 @@ import { Router } from '../router/router.ts';
 import { EndpointStates } from '../router/states.ts';
 import { TableStore } from '../router/table.ts';
 import { GroupTargets } from './group-targets.ts';
+import { EventFollower } from './kv/group-events.ts';
+import { TokenLookups } from './kv/token-lookups.ts';
 import { PrefixSources } from './prefix-sources.ts';
 
 /** Milliseconds between looks at what engines have said of their cache size. */
@@ -36,6 +38,8 @@ export interface AssemblyOptions {
   /** A new table is in force. */
   readonly onTable: () => void;
   readonly discovery: Discovery;
+  /** Folder with the folders of mounted tokenizers. */
+  readonly tokenizers?: string;
   /** Told of every decision. */
   readonly observer?: DecisionObserver;
   /** Endpoints of a group have come, gone or changed their readiness by themselves. */
@@ -60,6 +64,8 @@ export class Assembly {
   readonly fleet: Fleet;
   readonly index = new ApproximateIndex();
   readonly sources: PrefixSources;
+  readonly follower: EventFollower;
+  readonly tokens: TokenLookups;
   /** Seconds from a change at hand to its table in force, for which everything else in the process waits. */
   readonly tableTimes = new HistogramSeries(tableBuckets);
   verdicts: readonly Verdict[] = [];
@@ -81,11 +87,6 @@ export class Assembly {
       ...(options.observer === undefined ? {} : { observer: options.observer }),
       readiness: { reasonOf: (slot) => this.fleet.reasonOf(slot) },
     });
-    this.sources = new PrefixSources(
-      this.index,
-      clock,
-      rateLimited(log, () => clock.now()),
-    );
     this.fleet = new Fleet({
       states: this.states,
       clock,
@@ -95,6 +96,11 @@ export class Assembly {
       onEvent: (event) => this.fleetEvent(event),
       maxScrapesPerSecond: options.maxScrapesPerSecond,
     });
+    const { fleet, states, index } = this;
+    const calmLog = rateLimited(log, () => clock.now());
+    this.tokens = new TokenLookups({ fleet, states, tokenizers: options.tokenizers ?? '', clock, log });
+    this.follower = new EventFollower({ fleet, clock, apiKeyOf: (key) => this.groups.connection(key).apiKey });
+    this.sources = new PrefixSources({ index, follower: this.follower, tokens: this.tokens, clock, log: calmLog });
     this.cancelCapacity = clock.after(capacityInterval, this.learnCapacities);
     this.nextAging = clock.now() + agingRound;
   }
@@ -109,6 +115,7 @@ export class Assembly {
     }
     this.sources.retain(snapshot.groups);
     this.fleet.reconcile(this.groups.targets);
+    this.follower.reconcile(snapshot.groups, this.groups.targets);
     this.compile(startedAt);
   }
 
@@ -119,10 +126,12 @@ export class Assembly {
     );
   }
 
-  close(): void {
+  /** Settles when no socket is left. */
+  async close(): Promise<void> {
     this.cancelCapacity();
     this.sources.retain([]);
     this.fleet.close();
+    await this.follower.close();
   }
 
   /** `startedAt`: when work on the change began, in milliseconds of the clock. */
@@ -142,12 +151,13 @@ export class Assembly {
   }
 
   private surroundings(key: string, group: BackendGroup): GroupSurroundings {
+    const connection = this.groups.connection(key);
     return {
       endpoints: this.fleet.endpoints(key),
       learnedModels: this.fleet.models(key),
-      connection: this.groups.connection(key),
+      connection,
       discovered: this.groups.discovered(key),
-      ...this.sources.of(group),
+      ...this.sources.of(group, connection),
     };
   }
 

@@ -1,29 +1,30 @@
 import { StaticDiscovery, type Discovery } from '../controller/found.ts';
 import { ConfigFileError, ConfigFileWatch } from '../controller/config-file-watch.ts';
-import type { ConfigSnapshot } from '../controller/config-file-state.ts';
+import { ConfigFileState, type ConfigSnapshot, type ReadConfig } from '../controller/config-file-state.ts';
 import type { KubeClient } from '../controller/kube/contract.ts';
 import { errorText, type Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
-import type { Assembly } from './assembly.ts';
 import { ClusterDriver } from './cluster/driver.ts';
 import { InputError } from './io.ts';
 import { OutsideError } from './listen.ts';
 import { logFault, logInForce } from './manifests.ts';
-import { alone, reloadGauges, type Reloads, type ResourceSource } from './source.ts';
+import { alone, reloadGauges, type Driven, type PlainSource, type Reloads } from './source.ts';
 
 export interface ConfigSourceOptions {
   readonly path: string;
   /** Null where there is no cluster: then discovery finds nothing, and says so. */
   readonly client: KubeClient | null;
+  /** Reads the file's text; of v25.09's form unless given. */
+  readonly read?: ReadConfig;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-/** Resources from a v25.09 configuration file; engines are looked for in the cluster. */
-export function configSource({ path, client, clock, log }: ConfigSourceOptions): ResourceSource {
+/** Resources from a configuration file; engines are looked for in the cluster. */
+export function configSource({ path, client, read, clock, log }: ConfigSourceOptions): PlainSource {
   const reloads: Reloads = { good: 0, faulty: 0 };
   let snapshot: ConfigSnapshot | null = null;
-  let assembly: Assembly | null = null;
+  let driven: Driven | null = null;
   const driver =
     client === null
       ? null
@@ -37,23 +38,24 @@ export function configSource({ path, client, clock, log }: ConfigSourceOptions):
           snapshot: () => snapshot,
         });
   const discovery: Discovery = driver?.index ?? new StaticDiscovery();
-  const watch = new ConfigFileWatch(path, client?.namespace ?? 'default', clock, (next) => {
+  const state = new ConfigFileState(path, client?.namespace ?? 'default', read);
+  const watch = new ConfigFileWatch(state, clock, (next) => {
     snapshot = next;
     for (const fault of next.faults) logFault(log, fault);
     for (const note of next.notes) log.info(note.message, { file: note.file, line: note.line, path: note.path });
     if (next.lastGoodInForce.size > 0) log.warn('the last good configuration stays in force', { file: path });
     reloads[next.faults.length === 0 ? 'good' : 'faulty'] += 1;
     if (driver !== null) driver.changed();
-    else if (assembly !== null) {
-      assembly.update(next);
-      logInForce(log, 'configuration in force', assembly, next.faults.length);
+    else if (driven !== null) {
+      driven.update(next);
+      logInForce(log, 'configuration in force', next);
     }
   });
   return {
     ...alone,
     discovery,
     start(started) {
-      assembly = started;
+      driven = started;
       driver?.start(started);
       begin(watch, path);
     },

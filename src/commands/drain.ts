@@ -5,7 +5,7 @@ import type { ProxyServer } from '../proxy/server.ts';
 /** What a router gives up in order when it is told to stop; times in milliseconds. */
 export interface DrainPlan {
   readonly server: Pick<ProxyServer, 'close' | 'closeIdleConnections' | 'closeAllConnections'>;
-  readonly frontDoor: FrontDoor;
+  readonly frontDoor: Pick<FrontDoor, 'draining' | 'inFlight' | 'cutAll'>;
   readonly log: Log;
   /** Told at once, while requests are still taken. */
   readonly onSignal: () => void;

@@ -15,7 +15,7 @@ import {
   readyStates,
   request,
 } from '../../test/fixtures/fleet.ts';
-import { adminApp } from '../observability/admin-server.ts';
+import { adminApp, metricsApp } from '../observability/admin-server.ts';
 import { ScoreBook } from '../observability/score-book.ts';
 import type { Explanation } from '../router/explanation.ts';
 import { Router } from '../router/router.ts';
@@ -207,6 +207,15 @@ describe('hermes-router explain', () => {
     const call = explain(`http://${await listen(listener)}`);
     await expect(call).rejects.toThrow(OutsideError);
     await expect(call).rejects.toThrow(message);
+  });
+
+  it('blames the outside for an address of the same router that is not its admin API', async () => {
+    const stats = () => ({ replica: 'r1', ready: true, policies: [] });
+    const sources = { notReady: () => null, metrics: new Registry(), table: () => null, stats };
+    const address = await listen(metricsApp(sources));
+    await expect(explain(address)).rejects.toThrow(
+      `${address} is not the admin API; name the address that serve has for --admin`,
+    );
   });
 
   it('blames the outside for a policy that has never been valid and for a token file that is not there', async () => {

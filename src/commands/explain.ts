@@ -38,6 +38,9 @@ Exit codes: 0 fine, 1 the request or the policy is at fault, 2 wrong usage, 3 th
 
 type Flags = FlagValues<typeof defaults>;
 
+/** What the router's other servers say of a path that they do not have. */
+const nothingHere = 'nothing is served at this path';
+
 /** Columns of an output that is no terminal. */
 const plainWidth = 120;
 
@@ -95,10 +98,7 @@ function readToken(file: string): string {
 function tell({ status, text }: AdminAnswer, flags: Flags, io: CommandIo): number {
   const answer = parse(text);
   if (status !== 200) {
-    const message = messageOf(answer);
-    if (status >= 500 || message === null)
-      throw new OutsideError(`the admin API answered ${status}: ${message ?? 'and did not say why; is it a router?'}`);
-    io.err(`hermes-router explain: ${message}${status === 401 ? '; give --admin-token-file' : ''}`);
+    io.err(`hermes-router explain: ${refusal(status, messageOf(answer), flags)}`);
     return Exit.badInput;
   }
   const decisions = decisionsOf(answer);
@@ -107,6 +107,15 @@ function tell({ status, text }: AdminAnswer, flags: Flags, io: CommandIo): numbe
   else for (const line of asTables(decisions)) io.out(line);
   if (decisions.length === 0) io.err('no request has been decided yet; send one, or give --request');
   return Exit.fine;
+}
+
+/** Why the question was at fault. Throws OutsideError where it was not. */
+function refusal(status: number, message: string | null, { admin }: Flags): string {
+  if (message === nothingHere)
+    throw new OutsideError(`${admin} is not the admin API; name the address that serve has for --admin`);
+  if (status >= 500 || message === null)
+    throw new OutsideError(`the admin API answered ${status}: ${message ?? 'and did not say why; is it a router?'}`);
+  return status === 401 ? `${message}; give --admin-token-file` : message;
 }
 
 function asTables(decisions: readonly ToldDecision[]): string[] {

@@ -18,15 +18,23 @@ interface Entry {
 /** What is known of every group beside its resource; kept as it is where nothing has changed. */
 export class GroupTargets {
   private entries = new Map<string, Entry>();
+  /** The same by the very group, so that thousands of unchanged ones cost no key each. */
+  private byGroup = new Map<BackendGroup, Entry>();
 
   /** Takes in the groups as they are now. */
   update(groups: readonly BackendGroup[], secrets: Secrets, discovery: Discovery): void {
     const entries = new Map<string, Entry>();
+    const byGroup = new Map<BackendGroup, Entry>();
     for (const group of groups) {
-      const key = keyOf(group.metadata);
-      entries.set(key, made(group, discovery.find(group), resolveConnection(group, secrets), this.entries.get(key)));
+      const same = this.byGroup.get(group);
+      const key = same?.target.key ?? keyOf(group.metadata);
+      const resolved = same !== undefined && !namesSecret(group) ? same.resolved : resolveConnection(group, secrets);
+      const entry = made(group, discovery.find(group), resolved, same ?? this.entries.get(key));
+      entries.set(key, entry);
+      byGroup.set(group, entry);
     }
     this.entries = entries;
+    this.byGroup = byGroup;
   }
 
   get targets(): GroupTarget[] {
@@ -53,10 +61,14 @@ export class GroupTargets {
   }
 }
 
+function namesSecret({ spec }: BackendGroup): boolean {
+  return spec.connection.caSecretRef !== undefined || spec.connection.apiKeySecretRef !== undefined;
+}
+
 function made(group: BackendGroup, found: Found, resolved: ResolvedConnection, known: Entry | undefined): Entry {
   const kept = known !== undefined && sameConnection(known.resolved, resolved) ? known.resolved : resolved;
   if (known?.group === group && known.resolved === kept && known.found.seeds === found.seeds)
-    return { ...known, found };
+    return known.found === found ? known : { ...known, found };
   return { group, found, resolved: kept, target: groupTarget(group, kept.connection, found.seeds) };
 }
 

@@ -15,7 +15,10 @@ export function listen(server: Server, name: string, address: ListenAddress, log
   return new Promise((resolve, reject) => {
     server.once('error', (error) => {
       reject(
-        new OutsideError(`the ${name} server cannot listen on ${address.host}:${address.port}: ${errorText(error)}`),
+        new OutsideError(
+          `the ${name} server cannot listen on ${address.host}:${address.port}: ${errorText(error)}; ` +
+            `give another address by ${name === 'admin' || name === 'metrics' ? `--${name}` : '--listen'}`,
+        ),
       );
     });
     server.listen({ host: address.host, port: address.port, backlog: 4096 }, () => {

@@ -38,7 +38,7 @@ async function fromConfig(flags: ServeFlags, around: SourceSurroundings): Promis
 }
 
 /** Without a cluster a configuration is still read and checked; its discovery finds nothing and says so. */
-async function configClient(flags: ServeFlags, around: SourceSurroundings) {
+export async function configClient(flags: Pick<ServeFlags, 'kubeconfig'>, around: { clock: Clock; log: Log }) {
   try {
     return await connect(flags, around);
   } catch (error) {
@@ -75,7 +75,7 @@ async function fromCluster(flags: ServeFlags, around: SourceSurroundings): Promi
 }
 
 /** Calls to the API server that the flags name. Throws OutsideError. */
-async function connect(flags: ServeFlags, { clock, log }: SourceSurroundings) {
+export async function connect(flags: Pick<ServeFlags, 'kubeconfig'>, { clock, log }: { clock: Clock; log: Log }) {
   const { findKubeConfig } = await import('../controller/kube/kube-config.ts');
   const { HttpKubeClient } = await import('../controller/kube/http-client.ts');
   const { KubeConfigError } = await import('../controller/kube/section.ts');

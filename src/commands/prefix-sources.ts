@@ -1,11 +1,16 @@
 import type { BackendGroup } from '../api/backend-group.ts';
 import { parseDuration } from '../api/duration.ts';
+import type { KVCache } from '../api/kv-cache.ts';
 import { keyOf, type GroupSurroundings } from '../controller/compile.ts';
 import type { ApproximateIndex } from '../indexer/approximate.ts';
+import { EventsSource } from '../indexer/events-source.ts';
 import { createManagerLookup, ManagerSource, type ManagerFailure, type OpenManagerLookup } from '../indexer/manager.ts';
 import type { Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
+import type { Connection } from '../router/policy.ts';
 import { noPrefixSource } from '../router/prefix.ts';
+import type { EventFollower } from './kv/group-events.ts';
+import type { TokenLookups } from './kv/token-lookups.ts';
 
 interface Open {
   /** URL and time-out: a change of either makes a new one. */
@@ -13,39 +18,66 @@ interface Open {
   readonly open: OpenManagerLookup;
 }
 
+export interface PrefixSourceParts {
+  readonly index: ApproximateIndex;
+  readonly follower: EventFollower;
+  readonly tokens: TokenLookups;
+  readonly clock: Clock;
+  /** Should be rate limited: a dead manager fails for every request. */
+  readonly log: Log;
+}
+
+type Sources = Pick<GroupSurroundings, 'prefixSource' | 'managerLookup' | 'tokenLookup'>;
+
 /** The prefix source of every group, and the connections to external KV managers. */
 export class PrefixSources {
   readonly failures = new Map<ManagerFailure, number>();
-  private readonly index: ApproximateIndex;
-  private readonly clock: Clock;
-  private readonly log: Log;
+  private readonly parts: PrefixSourceParts;
   private readonly managers = new Map<string, Open>();
   private readonly managerSource = new ManagerSource();
+  private readonly eventSources = new Map<string, EventsSource>();
 
-  /** `log` should be rate limited: a dead manager fails for every request. */
-  constructor(index: ApproximateIndex, clock: Clock, log: Log) {
-    this.index = index;
-    this.clock = clock;
-    this.log = log;
+  constructor(parts: PrefixSourceParts) {
+    this.parts = parts;
   }
 
-  of(group: BackendGroup): Pick<GroupSurroundings, 'prefixSource' | 'managerLookup'> {
-    const { kvCache } = group.spec;
-    if (kvCache.type === 'None') return { prefixSource: noPrefixSource };
-    if (kvCache.type === 'Approximate') return { prefixSource: this.index };
-    return { prefixSource: this.managerSource, managerLookup: this.manager(group).lookup };
+  of(group: BackendGroup, connection: Connection): Sources {
+    switch (group.spec.kvCache.type) {
+      case 'None':
+        return { prefixSource: noPrefixSource };
+      case 'Approximate':
+        return { prefixSource: this.parts.index };
+      case 'Manager':
+        return { prefixSource: this.managerSource, managerLookup: this.manager(group).lookup };
+      case 'Events':
+        return this.byEvents(group, connection);
+    }
   }
 
-  /** Closes connections of groups that are gone or no longer ask a manager. */
+  /** Closes what groups that are gone, or go by other sources now, have had. */
   retain(groups: readonly BackendGroup[]): void {
-    const asking = new Set(
-      groups.filter((group) => group.spec.kvCache.type === 'Manager').map((group) => keyOf(group.metadata)),
-    );
+    const asking = keysOf(groups, 'Manager');
     for (const [key, { open }] of this.managers) {
       if (asking.has(key)) continue;
       this.managers.delete(key);
       this.close(open);
     }
+    const following = keysOf(groups, 'Events');
+    for (const key of this.eventSources.keys()) if (!following.has(key)) this.eventSources.delete(key);
+    this.parts.tokens.retain(following);
+  }
+
+  private byEvents(group: BackendGroup, connection: Connection): Sources {
+    const { index: fallback, follower, tokens } = this.parts;
+    const key = keyOf(group.metadata);
+    let prefixSource = this.eventSources.get(key);
+    if (prefixSource === undefined) {
+      const { index, secret } = follower.need();
+      prefixSource = new EventsSource({ index, secret, book: follower.book, fallback, group: key });
+      this.eventSources.set(key, prefixSource);
+    }
+    const tokenLookup = tokens.of(group, connection);
+    return { prefixSource, ...(tokenLookup === undefined ? {} : { tokenLookup }) };
   }
 
   private manager(group: BackendGroup): OpenManagerLookup {
@@ -59,7 +91,7 @@ export class PrefixSources {
       url,
       timeout,
       random: Math.random,
-      clock: this.clock,
+      clock: this.parts.clock,
       onFailure: (reason) => this.failed(key, reason),
     });
     this.managers.set(key, { settings, open });
@@ -68,12 +100,18 @@ export class PrefixSources {
 
   private failed(group: string, reason: ManagerFailure): void {
     this.failures.set(reason, (this.failures.get(reason) ?? 0) + 1);
-    this.log.warn('KV manager gives no answer; requests are routed without its hits', { group, reason });
+    this.parts.log.warn('KV manager gives no answer; requests are routed without its hits', { group, reason });
   }
 
   private close(open: OpenManagerLookup): void {
-    open.close().catch((error: unknown) => this.log.warn('closing a KV manager failed', { error: String(error) }));
+    open
+      .close()
+      .catch((error: unknown) => this.parts.log.warn('closing a KV manager failed', { error: String(error) }));
   }
+}
+
+function keysOf(groups: readonly BackendGroup[], type: KVCache['type']): Set<string> {
+  return new Set(groups.filter(({ spec }) => spec.kvCache.type === type).map(({ metadata }) => keyOf(metadata)));
 }
 
 function managerAddress(group: BackendGroup): { url: URL; timeout: number } {

@@ -16,6 +16,7 @@ export const serveDefaults = {
   peers: '',
   'replica-name': '',
   'status-interval': '30s',
+  tokenizers: '',
   'tls-cert': '',
   'tls-key': '',
   'max-body': '16Mi',
@@ -49,11 +50,12 @@ wrong in it is logged and told in the status, and the last good version stays.
   --peer-service NAME         headless Service of the replicas' admin ports; or --peers HOST:PORT,...
   --replica-name NAME         of this replica (the host's name, in a pod the pod's)
   --status-interval DURATION  between writes of one object's figures (${serveDefaults['status-interval']})
+  --tokenizers DIR            folders of tokenizers that groups may name (kvCache.tokenizer.local)
   --tls-cert, --tls-key FILE  TLS in front; renewed files are taken up
   --max-body SIZE             bytes of one request body (${serveDefaults['max-body']})
   --max-buffered SIZE         bytes of all bodies held at a time (${serveDefaults['max-buffered']})
   --max-connections N         client connections, 0 for any number (${serveDefaults['max-connections']})
-  --max-scrapes-per-second N  scrapes of engines' metrics (${serveDefaults['max-scrapes-per-second']})
+  --max-scrapes-per-second N  scrapes of engines' metrics; health probes: thrice as many (${serveDefaults['max-scrapes-per-second']})
   --drain-delay DURATION      on SIGTERM: still accepting, not ready (${serveDefaults['drain-delay']})
   --drain-timeout DURATION    then: for requests under way to end (${serveDefaults['drain-timeout']})
   --upstream-client NAME      socket, or undici as the fallback (${serveDefaults['upstream-client']})

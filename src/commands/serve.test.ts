@@ -72,6 +72,11 @@ describe('hermes-router', () => {
     expect(err + out).toContain(words);
     expect(err).not.toContain('    at ');
   });
+
+  it('points to the help of the command that was called wrongly', async () => {
+    expect((await run('serve', '--manifest', 'x')).err).toContain('\nhermes-router serve --help tells');
+    expect((await run('sevre')).err).toContain('\nhermes-router --help tells');
+  });
 });
 
 describe('hermes-router serve', () => {
@@ -92,6 +97,7 @@ describe('hermes-router serve', () => {
       const { code, err } = await run('serve', '--manifests', folder, ...anyPort, `--${server}`, address);
       expect(code, server).toBe(3);
       expect(err).toMatch(new RegExp(`^hermes-router: the \\w+ server cannot listen on ${address}: .*EADDRINUSE`));
+      expect(err).toContain(`; give another address by --${server}\n`);
       expect(err).not.toContain('    at ');
     }
   });

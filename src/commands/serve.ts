@@ -19,7 +19,7 @@ import { openSource, replicaName } from './open-source.ts';
 import { explainSource } from './explain-source.ts';
 import { policyReports } from './policy-reports.ts';
 import { serveDefaults, serveUsage, type ServeFlags } from './serve-flags.ts';
-import { gauges, tableView } from './views.ts';
+import { gauges, tableTimes, tableView } from './views.ts';
 import { wallClock as clock } from './wall-clock.ts';
 
 const http = process.getBuiltinModule('node:http');
@@ -69,6 +69,7 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
       source.tableChanged(assembly);
     },
     discovery: source.discovery,
+    tokenizers: flags.tokenizers,
     observer: book,
     onGroupChange: (key) => source.groupChanged(key),
     onFleetEvent: (event) => source.fleetEvent(event),
@@ -98,7 +99,10 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
   const startedAt = clock.now();
   const whyNotReady = (): string | null => source.notReady() ?? notReady(frontDoor, assembly, startedAt);
   const sources: AdminSources = {
-    metrics: createMetrics(traffic.families(), [...gauges(assembly, () => clock.now()), ...source.gauges()]),
+    metrics: createMetrics(
+      [...traffic.families(), tableTimes(assembly)],
+      [...gauges(assembly, () => clock.now()), ...source.gauges()],
+    ),
     notReady: whyNotReady,
     table: () => tableView(store.current, assembly.snapshot, assembly.verdicts, fleet),
     stats: report,
@@ -112,7 +116,7 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
   await listen(server, 'proxy', addresses.proxy, log);
   await drained;
   source.close();
-  assembly.close();
+  await assembly.close();
   for (const one of small) one.close().closeAllConnections();
   return Exit.fine;
 }

@@ -1,4 +1,6 @@
 import type { Discovery } from '../controller/found.ts';
+import type { ManifestSnapshot } from '../controller/manifest-state.ts';
+import type { Fleet } from '../datalayer/fleet.ts';
 import type { FleetEvent } from '../datalayer/report.ts';
 import type { GaugeSource } from '../observability/metrics.ts';
 import type { Assembly } from './assembly.ts';
@@ -8,6 +10,12 @@ export interface Reloads {
   good: number;
   /** With at least one fault; what was good is in force all the same. */
   faulty: number;
+}
+
+/** What resources are put in force in. */
+export interface Driven {
+  readonly fleet: Pick<Fleet, 'setDiscoveryStale'>;
+  update(snapshot: ManifestSnapshot): void;
 }
 
 /** Where the resources come from: a folder of manifests, a configuration file, a cluster. */
@@ -26,6 +34,11 @@ export interface ResourceSource {
   /** The router begins to drain: another may take over what only one does. */
   resign(): Promise<void>;
   close(): void;
+}
+
+/** A source for whoever takes resources in, a router or not. */
+export interface PlainSource extends Omit<ResourceSource, 'start'> {
+  start(driven: Driven): void;
 }
 
 /** What sources that know nothing of other replicas have in common. */

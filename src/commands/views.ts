@@ -1,7 +1,10 @@
 import type { ManifestSnapshot } from '../controller/manifest-state.ts';
 import type { Verdict } from '../controller/conditions.ts';
 import type { Fleet } from '../datalayer/fleet.ts';
+import { histogramSamples } from '../observability/histogram.ts';
+import { eventGauges, indexGauges, missGauge, streamGauge } from './kv/gauges.ts';
 import type { GaugeSource } from '../observability/metrics.ts';
+import type { MetricFamily } from '../observability/traffic.ts';
 import type { RoutingTable } from '../router/table.ts';
 import type { Assembly } from './assembly.ts';
 
@@ -35,8 +38,16 @@ export function tableView(
   };
 }
 
+/** How long routing tables take to make. */
+export function tableTimes({ tableTimes: series }: Pick<Assembly, 'tableTimes'>): MetricFamily {
+  const name = 'hermes_table_build_seconds';
+  const help = 'Time to make a routing table of what has changed; the process does nothing else meanwhile.';
+  return { name, help, type: 'histogram', samples: () => histogramSamples(name, {}, series) };
+}
+
 /** Gauges that are read from the house when somebody scrapes. */
-export function gauges({ store, states, fleet, index, sources }: Assembly, now: () => number): GaugeSource[] {
+export function gauges(assembly: Assembly, now: () => number): GaugeSource[] {
+  const { store, states, fleet, index, sources, follower, tokens } = assembly;
   const perGroup = (value: (slots: readonly number[]) => number) => () =>
     [...store.current.groups.values()].map(({ key, endpoints }) => ({
       labels: { group: key },
@@ -46,6 +57,10 @@ export function gauges({ store, states, fleet, index, sources }: Assembly, now: 
     slots.reduce((total, slot) => total + values[slot], 0);
   const single = (value: () => number) => () => [{ value: value() }];
   return [
+    ...indexGauges(() => follower.feed?.index),
+    ...eventGauges(() => follower.feed?.streams.counters),
+    streamGauge(() => follower.streams),
+    missGauge(tokens.misses),
     {
       name: 'hermes_requests_waiting',
       help: 'Own requests without a first byte, by group.',
@@ -86,6 +101,11 @@ export function gauges({ store, states, fleet, index, sources }: Assembly, now: 
       name: 'hermes_manager_failures_total',
       help: 'Look-ups at external KV managers that failed, by reason.',
       read: () => [...sources.failures].map(([reason, value]) => ({ labels: { reason }, value })),
+    },
+    {
+      name: 'hermes_endpoints_without_slot',
+      help: 'Endpoints that get no requests because the router has no room for more.',
+      read: single(() => fleet.shutOut),
     },
     {
       name: 'hermes_table_generation',

@@ -1,4 +1,4 @@
-import { readAppConfig } from '../api/app-config-file.ts';
+import { readAppConfig, type AppConfigFile } from '../api/app-config-file.ts';
 import type { AppConfig } from '../api/app-config.ts';
 import type { BackendGroup } from '../api/backend-group.ts';
 import type { FileFault } from '../api/documents.ts';
@@ -8,6 +8,9 @@ import type { ManifestSnapshot } from './manifest-state.ts';
 /** What a look at a file finds: its text, or why it has none. */
 export type FileLook =
   { readonly text: string } | { readonly problem: { readonly message: string; readonly cure: string } };
+
+/** Reads one form of configuration file; `namespace` is that of its resources where the text names none. */
+export type ReadConfig = (text: string, path: string, namespace: string) => AppConfigFile;
 
 /** What a configuration file says now, or said when it last was right; fits wherever manifests fit. */
 export interface ConfigSnapshot extends ManifestSnapshot {
@@ -30,19 +33,21 @@ const nothing: InForce = { namespace: null, groups: [], policies: [], keys: new 
 
 /** One configuration file over time: while it is gone, empty or wrong, what it said last stays in force. */
 export class ConfigFileState {
-  private readonly path: string;
+  readonly path: string;
   private readonly namespace: string;
+  private readonly read: ReadConfig;
   private inForce = nothing;
 
-  /** `namespace` is that of the resources where the file names none. */
-  constructor(path: string, namespace: string) {
+  /** `namespace` is that of the resources where the file names none; `read` is of v25.09's form unless given. */
+  constructor(path: string, namespace: string, read: ReadConfig = readAppConfig) {
     this.path = path;
     this.namespace = namespace;
+    this.read = read;
   }
 
   update(look: FileLook): ConfigSnapshot {
     if ('problem' in look) return this.lastGood([{ file: this.path, line: 1, path: '', ...look.problem }]);
-    const { config, faults, notes } = readAppConfig(look.text, this.path, this.namespace);
+    const { config, faults, notes } = this.read(look.text, this.path, this.namespace);
     if (config === null) return this.lastGood(faults);
     this.inForce = inForceOf(config, notes);
     return this.snapshot({ faults, notes, lastGoodInForce: nothing.keys });

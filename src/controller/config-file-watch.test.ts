@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
-import type { ConfigSnapshot } from './config-file-state.ts';
+import { ConfigFileState, type ConfigSnapshot } from './config-file-state.ts';
 import { ConfigFileError, ConfigFileWatch } from './config-file-watch.ts';
 
 let folder: string;
@@ -32,7 +32,7 @@ beforeEach(() => {
   path = join(folder, 'config.yaml');
   clock = new ManualClock();
   seen = [];
-  watch = new ConfigFileWatch(path, 'default', clock, (snapshot) => seen.push(told(snapshot)));
+  watch = new ConfigFileWatch(new ConfigFileState(path, 'default'), clock, (snapshot) => seen.push(told(snapshot)));
 });
 
 afterEach(() => {

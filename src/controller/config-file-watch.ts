@@ -1,7 +1,7 @@
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import type { FileFault } from '../api/documents.ts';
 import type { Clock } from '../router/clock.ts';
-import { ConfigFileState, type ConfigSnapshot, type FileLook } from './config-file-state.ts';
+import type { ConfigFileState, ConfigSnapshot, FileLook } from './config-file-state.ts';
 
 /** Milliseconds between looks; a change is in force after two. */
 const interval = 300;
@@ -24,7 +24,6 @@ export class ConfigFileError extends Error {
  * its place and a change within one tick of the file system's clock are all seen, and a small file costs nothing.
  */
 export class ConfigFileWatch {
-  private readonly path: string;
   private readonly clock: Clock;
   private readonly changed: (snapshot: ConfigSnapshot) => void;
   private readonly state: ConfigFileState;
@@ -34,13 +33,11 @@ export class ConfigFileWatch {
 
   /**
    * `changed` gets what is in force at the start and after each change, also when the file breaks, vanishes or is back.
-   * `namespace` is that of the resources where the file names none.
    */
-  constructor(path: string, namespace: string, clock: Clock, changed: (snapshot: ConfigSnapshot) => void) {
-    this.path = path;
+  constructor(state: ConfigFileState, clock: Clock, changed: (snapshot: ConfigSnapshot) => void) {
     this.clock = clock;
     this.changed = changed;
-    this.state = new ConfigFileState(path, namespace);
+    this.state = state;
   }
 
   /**
@@ -48,10 +45,11 @@ export class ConfigFileWatch {
    * ConfigFileError for a file at fault.
    */
   start(): void {
-    accessSync(this.path, constants.R_OK);
-    const look = lookAt(this.path);
+    const { path } = this.state;
+    accessSync(path, constants.R_OK);
+    const look = lookAt(path);
     const snapshot = this.state.update(look);
-    if (snapshot.namespace === null) throw new ConfigFileError(this.path, snapshot.faults);
+    if (snapshot.namespace === null) throw new ConfigFileError(path, snapshot.faults);
     this.inForce = this.lastSeen = identityOf(look);
     this.changed(snapshot);
     this.cancel = this.clock.after(interval, this.look);
@@ -62,7 +60,7 @@ export class ConfigFileWatch {
   }
 
   private readonly look = (): void => {
-    const look = lookAt(this.path);
+    const look = lookAt(this.state.path);
     const seen = identityOf(look);
     // A file that is being written is empty or half there: only what two looks have seen alike is taken.
     const settled = seen === this.lastSeen;

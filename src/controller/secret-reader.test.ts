@@ -61,7 +61,7 @@ const path = (name: string): string => `/api/v1/namespaces/ns/secrets/${name}`;
 const value = (): string | undefined => reader.secrets.get('ns/a')?.token;
 
 async function later(): Promise<void> {
-  clock.advance(30_000);
+  clock.advance(5000);
   await settled();
 }
 
@@ -87,6 +87,17 @@ describe('SecretReader', () => {
     await later();
     expect(value()).toBe('two');
     expect(changes).toBe(2);
+  });
+
+  it('of very many reads ten a second', async () => {
+    reader.want(Array.from({ length: 200 }, (_, i) => group(`s${i}`)));
+    await settled();
+    for (let second = 0; second < 100; second++) {
+      clock.advance(1000);
+      await settled();
+    }
+    expect(asked.length).toBeGreaterThan(200 + 800);
+    expect(asked.length).toBeLessThanOrEqual(200 + 1000);
   });
 
   it('lets go of a secret that was deleted', async () => {

@@ -5,7 +5,9 @@ import type { KubeClient } from './kube/contract.ts';
 import { readSecret, type Secrets } from './secrets.ts';
 
 /** Milliseconds between two readings of the same secret: a renewed key is in force after that. */
-const interval = 30_000;
+const shortest = 5000;
+/** Of very many secrets no more than ten a second are read. */
+const perSecret = 100;
 
 export interface SecretReaderOptions {
   readonly client: KubeClient;
@@ -56,7 +58,7 @@ export class SecretReader {
   }
 
   private schedule(): void {
-    this.cancel = this.options.clock.after(interval, () => {
+    this.cancel = this.options.clock.after(Math.max(shortest, perSecret * this.wanted.size), () => {
       for (const key of this.wanted) this.read(key);
       this.schedule();
     });

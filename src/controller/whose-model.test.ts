@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { profile, readyStates } from '../../test/fixtures/fleet.ts';
 import type { BackendGroup } from '../router/policy.ts';
 import { noPrefixSource } from '../router/prefix.ts';
 import { RoutingTable } from '../router/table.ts';
 import { whoseModels, type ModelClaims } from './whose-model.ts';
+
+const valid = profile({ picker: { type: 'picker-min-random' } }, readyStates(1));
 
 function claims(at: string, created: number, fields: Partial<ModelClaims>): ModelClaims {
   const [namespace, name] = at.split('/');
@@ -147,7 +150,7 @@ function tableOf(list: readonly ModelClaims[]): RoutingTable {
         weight: 1,
         rewriteModel: null,
       })),
-      profile: null,
+      profile: valid,
       timeouts: noLimits,
       retries: { attempts: 0, on: [], budget: { percent: 0, minPerSecond: 0 } },
       debugHeaders: false,

@@ -30,6 +30,8 @@ export interface FleetContext {
   discoveryStale: boolean;
   /** How many times longer than asked the scrape intervals are, to keep the budget; at least 1. */
   stretch: number;
+  /** The same of the intervals between health probes. */
+  probeStretch: number;
 }
 
 /** The endpoint that is watched; its settings change while it is. */

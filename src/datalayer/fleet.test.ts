@@ -59,6 +59,7 @@ describe('reconcile', () => {
     expect(ready()).toEqual(['e1', 'e2', 'e3']);
     expect(fleet.summary('ns/g')).toEqual({
       total: 3,
+      shutOut: 0,
       ready: 3,
       draining: 0,
       ejected: 0,
@@ -162,8 +163,10 @@ describe('reconcile', () => {
     fleet.reconcile([only(1, 2, 3)]);
     fleet.reconcile([only(1, 2, 3)]);
     expect(reasons()).toEqual(['e1 Ready', 'e2 Ready', 'e3 NoSlot']);
-    expect(fleet.summary('ns/g')).toMatchObject({ total: 3, ready: 2 });
+    expect(fleet.summary('ns/g')).toMatchObject({ total: 3, shutOut: 1, ready: 2 });
+    expect(fleet.shutOut).toBe(1);
     expect(types()).toEqual(['e3 SlotsExhausted']);
+    expect(events[0].message).toMatch(/^1 of 3 endpoints are left out: all 2 endpoint slots are in use/);
     states.inFlight[slotOf(1)] = 1;
     const first = slotOf(1);
     fleet.reconcile([only(2, 3)]);
@@ -601,6 +604,18 @@ describe('scraping', () => {
     expect(types()).toEqual([]);
     fleet.reconcile([groupOf(5)]);
     expect(fleet.summary('ns/g')?.scrapeSlowed).toBe(false);
+  });
+
+  it('probes health at most three times as often as it scrapes', () => {
+    start(64, 5);
+    fleet.reconcile([{ ...groupOf(60), metrics: { ...groupOf(1).metrics, interval: 60_000 } }]);
+    clock.advance(60_000);
+    const before = fleet.counters.probes;
+    clock.advance(60_000);
+    // Intervals vary by a tenth.
+    expect(fleet.counters.probes - before).toBeLessThanOrEqual(60 * 15 * 1.1);
+    expect(fleet.counters.probes - before).toBeGreaterThan(60 * 15 * 0.9);
+    expect(fleet.summary('ns/g')).toMatchObject({ scrapeSlowed: true, ready: 60 });
   });
 
   it('notices an engine that sleeps, and that it is awake again', () => {

@@ -6,6 +6,7 @@ import type { FleetContext, FleetCounters } from './context.ts';
 import type { LoraReport } from './engine-metrics.ts';
 import { Group, type GroupOwner } from './group.ts';
 import type { Member } from './member.ts';
+import type { ModelList } from './models.ts';
 import { mayEject, PassiveHealth } from './passive-health.ts';
 import type { HttpProbe } from './probe.ts';
 import type { FleetChange, FleetEvent, GroupSummary, MemberReason, MemberStatus } from './report.ts';
@@ -15,6 +16,8 @@ import type { GroupTarget } from './targets.ts';
 
 /** Scrapes a second of the whole router, by default. */
 export const defaultScrapesPerSecond = 300;
+/** Health probes that go with each scrape of the budget: a probe costs a third, and means an engine that died. */
+const probesPerScrape = 3;
 /** Milliseconds between two looks whether the requests of endpoints that are gone have ended. */
 const sweepInterval = 1_000;
 /** Milliseconds between first health probes, so that a large fleet is not asked in one burst … */
@@ -35,7 +38,7 @@ export interface FleetOptions {
   /** Nothing is cached in the engine at the slot any more: a new process, or the slot has lost its owner. */
   readonly onRestart: (slot: number) => void;
   readonly onEvent: (event: FleetEvent) => void;
-  /** Intervals between scrapes stretch where they would sum up to more. */
+  /** Intervals between scrapes stretch where they would sum up to more, those of health probes at three times as many. */
   readonly maxScrapesPerSecond?: number;
   /** Uniform in [0, 1), for jitter. */
   readonly random?: () => number;
@@ -65,6 +68,7 @@ export class Fleet implements EndpointFeedback {
   private readonly sweeper = new Alarm(() => this.sweep());
   private readonly groupOwner: GroupOwner;
   private targets: readonly GroupTarget[] = [];
+  private readonly asked = new WeakMap<GroupTarget['endpoints'], number>();
   private spread = 0;
 
   constructor(options: FleetOptions) {
@@ -80,6 +84,7 @@ export class Fleet implements EndpointFeedback {
       startTimes: new Float64Array(states.capacity),
       discoveryStale: false,
       stretch: 1,
+      probeStretch: 1,
     };
     this.bySlot = new Array<Place | undefined>(states.capacity);
     this.allocator = new SlotAllocator(states, (slot) => this.forget(slot));
@@ -152,9 +157,21 @@ export class Fleet implements EndpointFeedback {
     return this.bySlot[slot]?.member.cacheTokens ?? null;
   }
 
+  /** What the endpoint's engine last said it serves; null where it never has. */
+  served(slot: number): ModelList | null {
+    return this.bySlot[slot]?.member.models ?? null;
+  }
+
   /** The LoRA adapters that the endpoint's engine last said it works with, or null. */
   lora(slot: number): LoraReport | null {
     return this.bySlot[slot]?.member.lora ?? null;
+  }
+
+  /** Endpoints for which there is no slot, over all groups. */
+  get shutOut(): number {
+    let count = 0;
+    for (const group of this.groups.values()) count += group.shutOut.length;
+    return count;
   }
 
   /** Ends all watching; what `EndpointStates` says stays as it is. */
@@ -199,18 +216,31 @@ export class Fleet implements EndpointFeedback {
     };
   }
 
-  /** Stretches scrape intervals to the budget, and spreads first probes by the size of the fleet. */
+  /** Stretches intervals to the budget, and spreads first probes by the size of the fleet. */
   private pace(targets: readonly GroupTarget[]): void {
     const budget = this.options.maxScrapesPerSecond ?? defaultScrapesPerSecond;
-    let perSecond = 0;
+    let scrapes = 0;
+    let probes = 0;
     let endpoints = 0;
-    for (const target of targets) {
-      const probed = target.endpoints.reduce((count, seed) => count + (seed.discoveredReady === false ? 0 : 1), 0);
-      perSecond += (probed * 1000) / target.metrics.interval;
-      endpoints += probed;
+    for (const { endpoints: seeds, metrics, health } of targets) {
+      const asked = this.askedOf(seeds);
+      scrapes += (asked * 1000) / metrics.interval;
+      probes += (asked * 1000) / health.interval;
+      endpoints += asked;
     }
-    this.context.stretch = Math.max(1, perSecond / budget);
+    this.context.stretch = Math.max(1, scrapes / budget);
+    this.context.probeStretch = Math.max(1, probes / (budget * probesPerScrape));
     this.spread = Math.min(longestSpread, endpoints * firstProbeGap);
+  }
+
+  /** How many endpoints discovery holds ready; counted once for each list, since thousands of groups stay as they are. */
+  private askedOf(seeds: GroupTarget['endpoints']): number {
+    let asked = this.asked.get(seeds);
+    if (asked === undefined) {
+      asked = seeds.reduce((count, { discoveredReady }) => count + (discoveredReady === false ? 0 : 1), 0);
+      this.asked.set(seeds, asked);
+    }
+    return asked;
   }
 
   private eject(slot: number): boolean {

@@ -80,7 +80,7 @@ export class Group implements MemberOwner {
   }
 
   summary(): GroupSummary {
-    const { states, stretch } = this.owner.context;
+    const { states, stretch, probeStretch } = this.owner.context;
     const usages: number[] = [];
     let ready = 0;
     let ejected = 0;
@@ -93,11 +93,12 @@ export class Group implements MemberOwner {
     const usage = usages.reduce((sum, value) => sum + value, 0) / usages.length;
     return {
       total: this.members.size + this.shutOut.length,
+      shutOut: this.shutOut.length,
       ready,
       draining: this.owner.allocator.draining().filter(({ group }) => group === this.target.key).length,
       ejected,
       kvCachePercent: usages.length === 0 ? null : Math.round(usage * 100),
-      scrapeSlowed: stretch > 1 && this.members.size > 0,
+      scrapeSlowed: Math.max(stretch, probeStretch) > 1 && this.members.size > 0,
     };
   }
 
@@ -145,15 +146,15 @@ export class Group implements MemberOwner {
     }
   }
 
-  /** Once for every endpoint that is left out. */
+  /** Once when endpoints are left out that were not before: thousands may be at a time. */
   private complain(shutOut: readonly EndpointSeed[]): void {
     const { key: group } = this.target;
     const told = new Set(this.shutOut.map((seed) => identity(group, seed)));
+    const first = shutOut.find((seed) => !told.has(identity(group, seed)));
+    if (first === undefined) return;
     const { message } = new SlotsExhaustedError(this.owner.context.states.capacity);
-    for (const seed of shutOut) {
-      if (told.has(identity(group, seed))) continue;
-      this.owner.event({ type: 'SlotsExhausted', group, endpoint: seed.name, message });
-    }
+    const left = `${shutOut.length} of ${shutOut.length + this.members.size} endpoints are left out: ${message}`;
+    this.owner.event({ type: 'SlotsExhausted', group, endpoint: first.name, message: left });
   }
 
   private enlist(endpoint: Endpoint, resumed: boolean, discoveredReady: boolean): void {

@@ -127,7 +127,7 @@ export class HealthProbe {
 
   private rest(quick = false): void {
     this.busy = false;
-    const { interval } = this.site.target.health;
+    const interval = this.site.target.health.interval * this.context.probeStretch;
     const pause = interval * (1 - jitter / 2 + jitter * this.context.random());
     this.again(quick ? this.context.clock.now() + quickProbe : this.startedAt + pause);
   }

@@ -37,13 +37,15 @@ export interface MemberStatus {
 export interface GroupSummary {
   /** Endpoints that discovery sees. */
   readonly total: number;
+  /** Of those: for which the router has no room. */
+  readonly shutOut: number;
   readonly ready: number;
   /** Endpoints that are gone and still work. */
   readonly draining: number;
   readonly ejected: number;
   /** Mean use of the KV caches, 0..100; null where no fresh number is known. */
   readonly kvCachePercent: number | null;
-  /** Metrics are read less often than asked, to keep the budget of scrapes a second. */
+  /** Metrics are read, or health is probed, less often than asked, to keep the budget of scrapes a second. */
   readonly scrapeSlowed: boolean;
 }
 

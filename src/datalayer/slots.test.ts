@@ -105,7 +105,7 @@ describe('SlotAllocator', () => {
 
   it('says what to do when there is no slot left', () => {
     ['a', 'b', 'c'].forEach((name) => take(name));
-    expect(() => take('d')).toThrow('all 3 endpoint slots are in use: serve fewer endpoints');
+    expect(() => take('d')).toThrow('all 3 endpoint slots are in use: share the groups out');
     expect(take('c').slot).toBe(2);
   });
 

@@ -7,7 +7,9 @@ export class SlotsExhaustedError extends Error {
   readonly capacity: number;
 
   constructor(capacity: number) {
-    super(`all ${capacity} endpoint slots are in use: serve fewer endpoints with this router, or raise its capacity`);
+    super(
+      `all ${capacity} endpoint slots are in use: share the groups out among routers, by namespace or router class`,
+    );
     this.capacity = capacity;
   }
 }

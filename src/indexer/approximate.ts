@@ -93,6 +93,18 @@ export class ApproximateIndex implements PrefixSource {
     return true;
   }
 
+  /**
+   * Somebody else has sent these blocks there. `extending`: the first one is the parent of the others; false, and
+   * nothing learnt, where it is not held.
+   */
+  learn(slot: number, keys: Uint32Array, extending: boolean): boolean {
+    if (this.toResize < this.caches.length) this.resizeNext();
+    const cache = this.cacheOf(slot);
+    if (extending) return cache.extend(keys, keys.length / 2);
+    cache.touchAll(keys, keys.length / 2);
+    return true;
+  }
+
   forget(slot: number): void {
     this.learned[slot] = undefined;
     if (this.caches[slot] === undefined) return;

@@ -80,6 +80,27 @@ export class BlockCache {
     for (let i = Math.min(blocks, this.limit) - 1; i >= 0; i--) this.touch(keys[2 * i] | 0, keys[2 * i + 1] | 0);
   }
 
+  /**
+   * Adds blocks that follow one which is held, the first of the `blocks` keys: right behind it in the order of use,
+   * each behind its parent, so that what falls out first is still a leaf. False, and nothing added, where the first is
+   * not held. A full cache that has nothing less recently used than their parent takes no more of them.
+   */
+  extend(keys: Uint32Array, blocks: number): boolean {
+    let parent = this.find(keys[0] | 0, keys[1] | 0);
+    if (parent === 0) return false;
+    for (let i = 1; i < blocks; i++) {
+      const [keyLow, keyHigh] = [keys[2 * i] | 0, keys[2 * i + 1] | 0];
+      let node = this.find(keyLow, keyHigh);
+      if (node === 0) {
+        if (this.size === this.limit && this.nodes[newer] === parent) return true;
+        node = this.insert(keyLow, keyHigh);
+        this.linkBehind(node, parent);
+      }
+      parent = node;
+    }
+    return true;
+  }
+
   /** Sets the limit; the least recently used blocks beyond it are forgotten and their memory given back. */
   resize(limit: number): void {
     this.limit = limit;
@@ -166,12 +187,17 @@ export class BlockCache {
   }
 
   private linkNewest(node: number): void {
+    this.linkBehind(node, 0);
+  }
+
+  /** Puts a node next to another one, on its less recently used side. */
+  private linkBehind(node: number, neighbour: number): void {
     const { nodes } = this;
-    const second = nodes[older];
-    nodes[node * stride + newer] = 0;
-    nodes[node * stride + older] = second;
-    nodes[second * stride + newer] = node;
-    nodes[older] = node;
+    const after = nodes[neighbour * stride + older];
+    nodes[node * stride + newer] = neighbour;
+    nodes[node * stride + older] = after;
+    nodes[after * stride + newer] = node;
+    nodes[neighbour * stride + older] = node;
   }
 
   private grow(): void {

@@ -59,7 +59,8 @@ export class PolicyTraffic implements PolicyTelemetry {
     const { window } = this;
     window.advance(this.lastAt);
     window.add(Column.requests, 1);
-    if (result.status >= 500 || result.broken) window.add(Column.errors, 1);
+    // That a client leaves is nobody's fault here.
+    if (result.status >= 500 || (result.broken && result.status !== 499)) window.add(Column.errors, 1);
     window.add(Column.estimated, result.estimatedTokens);
     window.add(Column.predicted, result.estimatedCached);
     this.tokens(result);

@@ -18,7 +18,7 @@ export interface RequestResult {
   readonly group: string;
   /** Status sent to the client; 499 where it had left. */
   readonly status: number;
-  /** Whether the answer broke after its first byte. */
+  /** Whether it ended without a whole answer: an engine broke off after its first byte, or the client left. */
   readonly broken: boolean;
   readonly duration: number;
   readonly timeToFirstToken: number;

@@ -44,9 +44,10 @@ function samples(name: string): Record<string, number> {
 }
 
 describe('Traffic, of the last minute', () => {
-  it('counts requests and errors, and forgets them', () => {
-    for (const status of [200, 404, 499, 500, 503]) finish({ status });
+  it('counts requests and errors, of which a client that left is none, and forgets them', () => {
+    for (const status of [200, 404, 500, 503]) finish({ status });
     finish({ broken: true });
+    finish({ status: 499, broken: true });
     expect(stats()).toMatchObject({ windowSeconds: 60, requestsPerMinute: 6, errorsPerMinute: 3 });
     time += minute;
     expect(stats()).toMatchObject({ requestsPerMinute: 0, errorsPerMinute: 0 });

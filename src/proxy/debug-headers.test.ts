@@ -20,13 +20,18 @@ const row = (name: string): ScoreBreakdown => ({
 describe('debugHeaders', () => {
   it('name the endpoint and the policy', () => {
     const headers = debugHeaders(decision(null), policy());
-    expect(headers).toEqual(['x-hermes-endpoint', 'e0', 'x-hermes-policy', 'ns/policy']);
+    expect(headers.slice(0, 4)).toEqual(['x-hermes-endpoint', 'e0', 'x-hermes-policy', 'ns/policy']);
+  });
+
+  it('tell how long the prompt is and how much of it should be cached', () => {
+    const headers = debugHeaders({ ...decision(null), promptTokens: 97.5, cachedTokens: 64 }, policy());
+    expect(headers.slice(4)).toEqual(['x-hermes-prompt-tokens', '98', 'x-hermes-cached-tokens', '64']);
   });
 
   it('tell the scores as JSON, rounded', () => {
     const headers = debugHeaders(decision([row('e0')]), policy());
-    expect(headers.slice(4, 5)).toEqual(['x-hermes-scores']);
-    expect(JSON.parse(headers[5])).toEqual([
+    expect(headers.slice(8, 9)).toEqual(['x-hermes-scores']);
+    expect(JSON.parse(headers[9])).toEqual([
       { endpoint: 'e0', score: 0.333, parts: [{ scorer: 'scorer-auto', value: 0.667, weight: 0.5 }] },
     ]);
   });
@@ -34,13 +39,13 @@ describe('debugHeaders', () => {
   it('escape what a header cannot hold', () => {
     const headers = debugHeaders(decision([row('łódź\r\n')]), policy({ name: 'ł' }));
     expect(headers[3]).toBe('ns/\\u0142');
-    expect(headers[5]).toMatch(/^[\x20-\x7e]*$/);
-    expect(JSON.parse(headers[5])).toMatchObject([{ endpoint: 'łódź\r\n' }]);
+    expect(headers[9]).toMatch(/^[\x20-\x7e]*$/);
+    expect(JSON.parse(headers[9])).toMatchObject([{ endpoint: 'łódź\r\n' }]);
   });
 
   it('show 32 endpoints at most, so that they fit a header', () => {
     const many = Array.from({ length: 500 }, (_, i) => row(`engine-${i}`));
-    const text = debugHeaders(decision(many), policy())[5];
+    const text = debugHeaders(decision(many), policy())[9];
     expect(JSON.parse(text)).toHaveLength(32);
     expect(text.length).toBeLessThan(8192);
   });

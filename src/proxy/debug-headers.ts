@@ -7,6 +7,8 @@ const shown = 32;
 /** Headers that tell a client who asked why its request went where it went. */
 export function debugHeaders(decision: Decision, policy: RoutingPolicy): string[] {
   const headers = ['x-hermes-endpoint', ascii(decision.endpoint.name), 'x-hermes-policy', ascii(policy.key)];
+  headers.push('x-hermes-prompt-tokens', String(Math.round(decision.promptTokens)));
+  headers.push('x-hermes-cached-tokens', String(Math.round(decision.cachedTokens)));
   if (decision.breakdown === null) return headers;
   const scores = decision.breakdown.slice(0, shown).map(({ endpoint, score, parts }) => ({
     endpoint,

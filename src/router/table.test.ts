@@ -13,6 +13,7 @@ interface Case {
 }
 
 const none = { headers: [] };
+const valid = profile({ picker: { type: 'picker-min-random' } }, readyStates(1));
 const header = (name: string, value: string): HeaderMatch => ({ name, value });
 
 /** A policy for these models; without any, for those that its group declares (or has learned). */
@@ -188,6 +189,30 @@ const cases: Case[] = [
     taken: 'b/declared',
   },
   {
+    sentence: 'a policy that was never valid owns no model of another namespace, however old it is',
+    policies: [
+      named('broken', ['Qwen/*'], { namespace: 'a', created: 10 }),
+      named('good', ['Qwen/Qwen3-8B'], { namespace: 'b', created: 20, profile: valid }),
+    ],
+    taken: 'b/good',
+  },
+  {
+    sentence: 'nor what another namespace has only learned',
+    policies: [
+      named('broken', ['Qwen/Qwen3-8B'], { namespace: 'a', created: 10 }),
+      serving('good', ['Qwen/Qwen3-8B'], false, { namespace: 'b', created: 20, profile: valid }),
+    ],
+    taken: 'b/good',
+  },
+  {
+    sentence: 'within its namespace it keeps its match, so that no wider policy takes its requests',
+    policies: [
+      named('broken', ['Qwen/Qwen3-8B'], { created: 10 }),
+      named('wide', ['Qwen/*'], { created: 20, profile: valid }),
+    ],
+    taken: 'ns/broken',
+  },
+  {
     sentence: 'among learned names alone the oldest claim owns it',
     policies: [
       serving('x', ['Qwen/Qwen3-8B'], false, { namespace: 'a', created: 20 }),
@@ -213,8 +238,7 @@ describe('RoutingTable.match', () => {
 });
 
 describe('RoutingTable.models', () => {
-  const random = profile({ picker: { type: 'picker-min-random' } }, readyStates(1));
-  const accepted = (given: RoutingPolicy): RoutingPolicy => ({ ...given, profile: random });
+  const accepted = (given: RoutingPolicy): RoutingPolicy => ({ ...given, profile: valid });
   const models = (...policies: RoutingPolicy[]): readonly string[] =>
     new RoutingTable(1, policies.map(accepted), new Map()).models;
 

@@ -22,7 +22,8 @@ A simulated vLLM: OpenAI API, /metrics, KV events, continuous batching, a finite
   --max-model-len N        tokens of prompt and output together (default 131072)
   --kv-events ENDPOINT     publish KV events, as in tcp://127.0.0.1:5557 (port 0 picks one)
   --kv-replay ENDPOINT     replay them, as in tcp://127.0.0.1:5558
-  --fault FAULT            start with a fault: hang, slow, error, unavailable, cut, garbage, or JSON as for POST /sim/fault
+  --fault FAULT            start with a fault: hang, slow, error, unavailable, cut, garbage, lose-events, or JSON as for
+                           POST /sim/fault, which also takes die, refuse, restart-events (KV events anew from 0)
   --api-key KEY            refuse /v1/… without this bearer token
   --help                   this text`;
 
@@ -121,7 +122,7 @@ function whole(flag: string, text: string | undefined, usual: number): number {
 function startFault(text: string): Fault {
   try {
     const fault = parseFaultFlag(text);
-    if (fault.type === 'die' || fault.type === 'refuse')
+    if (fault.type === 'die' || fault.type === 'refuse' || fault.type === 'restart-events')
       throw new UsageError(`--fault ${fault.type} strikes at once: send it to /sim/fault of a running engine`);
     return fault;
   } catch (error) {

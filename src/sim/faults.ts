@@ -17,13 +17,17 @@ export const faultTypes = [
   'refuse',
   /** Bytes that are no HTTP, then the connection is closed. */
   'garbage',
+  /** At once: the next `count` batches of KV events are numbered and not sent; a replay still has them. */
+  'lose-events',
+  /** At once: KV events stop for `seconds` and start anew at number 0, on the same ports, with an empty cache. */
+  'restart-events',
 ] as const;
 
 export type FaultType = (typeof faultTypes)[number];
 
 export interface Fault {
   readonly type: FaultType;
-  /** Requests that it strikes; then the engine is healthy again. Infinity: all. */
+  /** Requests (or batches of events) that it strikes; then the engine is healthy again. Infinity: all. */
   readonly count: number;
   readonly afterTokens: number;
   readonly factor: number;

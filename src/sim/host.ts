@@ -20,6 +20,8 @@ export interface HostParts {
   readonly clock: Clock;
   readonly speedUp: number;
   readonly publisher: KvEventPublisher | null;
+  /** Told when KV events cannot be published any more. */
+  readonly onError: (error: unknown) => void;
 }
 
 /** What GET /sim/state says; times in engine seconds, hits and queries in tokens. */
@@ -56,6 +58,7 @@ export class SimHost implements ExchangeHost {
   private readonly driver: EngineDriver;
   private readonly active = new Set<Exchange>();
   private readonly touchedExchanges = new Set<Exchange>();
+  private cancelRevival: () => void = () => undefined;
 
   constructor(parts: HostParts) {
     this.parts = parts;
@@ -109,7 +112,15 @@ export class SimHost implements ExchangeHost {
     return fault;
   }
 
+  /** Faults of KV events leave those of requests as they are; `none` ends both. */
   setFault(fault: Fault): void {
+    if (fault.type === 'none') this.publisher?.lose(0);
+    if (fault.type === 'lose-events') this.publisher?.lose(fault.count);
+    else if (fault.type === 'restart-events') this.restartEvents(fault.seconds);
+    else this.setRequestFault(fault);
+  }
+
+  private setRequestFault(fault: Fault): void {
     this.faults.set(fault);
     this.applySlowness(fault);
   }
@@ -145,8 +156,20 @@ export class SimHost implements ExchangeHost {
   }
 
   stop(): void {
+    this.cancelRevival();
     this.driver.stop();
     this.publisher?.close();
+  }
+
+  private restartEvents(seconds: number): void {
+    const { publisher, clock, onError } = this.parts;
+    if (publisher === null) return;
+    this.cancelRevival();
+    publisher.kill();
+    this.engine.clearCache();
+    this.cancelRevival = clock.after(seconds * 1000, () => {
+      publisher.revive().catch(onError);
+    });
   }
 
   private applySlowness(fault: Fault): void {

@@ -1,13 +1,18 @@
 import { readFileSync } from 'node:fs';
 import { decode } from '@msgpack/msgpack';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Dealer, Subscriber } from 'zeromq';
 import { Engine } from './engine.ts';
 import { KvEventBatches } from './kv-events.ts';
 import { KvEventPublisher } from './kv-publisher.ts';
+import { startSimEngine } from './server.ts';
 import { defaultServiceModel } from './service-model.ts';
 
 const options = { useBigInt64: true } as const;
+const loopback = 'tcp://127.0.0.1:0';
+const rethrow = (error: unknown): never => {
+  throw error;
+};
 const listener = { progressed: () => undefined };
 
 interface Batch {
@@ -131,4 +136,66 @@ test('a subscriber gets numbered batches, and a replay gets them again up to an 
     dealer.close();
     publisher.close();
   }
+});
+
+/** Numbers of the batches that a replay from `first` answers with. */
+async function replayedNumbers(address: string | null, first: bigint): Promise<number[]> {
+  const dealer = new Dealer({ linger: 0 });
+  dealer.connect(address ?? '');
+  const start = Buffer.alloc(8);
+  start.writeBigUInt64BE(first);
+  await dealer.send(['', start]);
+  const numbers: number[] = [];
+  for (;;) {
+    const [, , number] = await dealer.receive();
+    if (number.equals(Buffer.alloc(8, 0xff))) break;
+    numbers.push(Number(number.readBigUInt64BE()));
+  }
+  dealer.close();
+  return numbers;
+}
+
+test('lost batches have their numbers and are in the replay, but are not sent', async () => {
+  const publisher = await KvEventPublisher.bind({ events: loopback, replay: loopback }, rethrow);
+  const subscriber = new Subscriber();
+  subscriber.connect(publisher.addresses.events);
+  subscriber.subscribe('kv-events');
+  const pulse = setInterval(() => {
+    publisher.publish(Buffer.from('before'));
+  }, 5);
+  const [, before] = await subscriber.receive();
+  clearInterval(pulse);
+  publisher.lose(2);
+  for (let i = 0; i < 3; i++) publisher.publish(Buffer.from('after'));
+  let [, number, payload] = await subscriber.receive();
+  while (payload.toString() === 'before') [, number, payload] = await subscriber.receive();
+  const numbers = await replayedNumbers(publisher.addresses.replay, 0n);
+  expect(numbers).toEqual(numbers.map((_, i) => i));
+  expect(number.readBigUInt64BE()).toBe(BigInt(numbers.length - 1));
+  expect(Number(before.readBigUInt64BE())).toBeLessThan(numbers.length - 3);
+  subscriber.close();
+  publisher.close();
+});
+
+test('restart-events: the ports are closed for a while, then numbers start anew with an empty cache', async () => {
+  const engine = await startSimEngine({ models: ['m'], kvEvents: { events: loopback, replay: loopback } });
+  const replay = engine.kvEvents?.replay ?? null;
+  const ask = (): Promise<Response> =>
+    fetch(`http://${engine.address}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ prompt: Array.from({ length: 64 }, (_, i) => i), max_tokens: 1 }),
+    });
+  await (await ask()).text();
+  expect(await replayedNumbers(replay, 0n)).toEqual([0]);
+  await vi.waitFor(() => {
+    expect(engine.state().running).toBe(0);
+  });
+  engine.setFault({ type: 'restart-events', count: Infinity, afterTokens: 0, factor: 1, seconds: 0 });
+  expect(engine.state().cachedBlocks).toBe(0);
+  await (await ask()).text();
+  await vi.waitFor(async () => {
+    expect(await replayedNumbers(replay, 0n)).toEqual([0]);
+  });
+  await engine.close();
 });

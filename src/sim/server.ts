@@ -83,7 +83,7 @@ async function startHost(options: SimEngineOptions): Promise<SimHost> {
   const { kvEvents, clock = wallClock, speedUp = 1, fault = noFault, onError = rethrow } = options;
   const models = new ServedModels(options.models, options.adapters ?? []);
   const publisher = kvEvents ? await KvEventPublisher.bind(kvEvents, onError) : null;
-  const host = new SimHost({ models, service, maxModelLength, clock, speedUp, publisher });
+  const host = new SimHost({ models, service, maxModelLength, clock, speedUp, publisher, onError });
   host.setFault(fault);
   return host;
 }

@@ -31,6 +31,10 @@ beforeAll(async () => {
   const addresses = engines.map((engine) => engine.address);
   const header = (value: string) => [{ type: 'Exact', name: 'x-strategy', value }];
   const kvAware = { type: 'KVAware', kvAware: { hitWeight: 2 } };
+  const twoScorers = [
+    { type: 'prefix-cache-scorer', weight: 3 },
+    { type: 'queue-scorer', weight: 2 },
+  ];
   const filters = [{ type: 'filter-by-label', parameters: { label: 'zone', values: ['a'] } }];
   router = await startRouter(
     [
@@ -46,6 +50,11 @@ beforeAll(async () => {
         match: { models: ['chat'], headers: header('kv') },
         backendRefs: [{ name: 'chat' }],
         strategy: kvAware,
+      }),
+      policy('two', {
+        match: { models: ['chat'], headers: header('two') },
+        backendRefs: [{ name: 'chat' }],
+        strategy: { type: 'Profile', profile: { scorers: twoScorers } },
       }),
       policy('zoned', {
         match: { models: ['chat'], headers: header('zoned') },
@@ -126,6 +135,34 @@ describe('a request just sent', () => {
     expect(Date.now() - Date.parse(decision.at)).toBeLessThan(60_000);
   });
 
+  it('tells the profile of its policy, and the value and weight of every scorer at every endpoint', async () => {
+    await client.chat('chat', { messages }, { headers: { ...secrets, 'x-strategy': 'two' } });
+    const { effectiveProfile, endpoints } = await last('two');
+    expect(effectiveProfile).toBe('prefix-cache-scorer x3 → queue-scorer x2 → picker-min-random');
+    expect(endpoints).toHaveLength(3);
+    for (const { parts, score } of endpoints) {
+      expect(parts.map(({ scorer, weight }) => [scorer, weight])).toEqual([
+        ['prefix-cache-scorer', 3],
+        ['queue-scorer', 2],
+      ]);
+      expect(score).toBeCloseTo(parts.reduce((sum, { value, weight }) => sum + value * weight, 0));
+    }
+    const best = Math.max(...endpoints.map(({ score }) => score ?? -Infinity));
+    expect(endpoints.find(({ picked }) => picked)?.score).toBe(best);
+    const { out } = await explain('--policy', 'default/two');
+    for (const part of ['A = prefix-cache-scorer, weight 3', 'B = queue-scorer, weight 2', effectiveProfile])
+      expect(out).toContain(part);
+  });
+
+  it('is explained, too, where no endpoint was left', async () => {
+    expect((await client.chat('chat', { messages }, { headers: { ...secrets, 'x-strategy': 'zoned' } })).status).toBe(
+      503,
+    );
+    const { hypothetical: asked, picked, endpoints } = await last('zoned');
+    expect([asked, picked]).toEqual([false, null]);
+    expect(endpoints.map(({ reason }) => reason)).toEqual(Array(3).fill('filter-by-label: no label zone, not a'));
+  });
+
   it('counts among the scores of the statistics', async () => {
     await client.chat('chat', { messages }, { headers: secrets });
     const report = await stats();
@@ -133,6 +170,7 @@ describe('a request just sent', () => {
     expect(report.policies.map(({ policy: key }) => key).sort()).toEqual([
       'default/chat',
       'default/kv',
+      'default/two',
       'default/zoned',
     ]);
     const found = report.policies.find(({ policy: key }) => key === 'default/chat');

@@ -1,4 +1,3 @@
-import { keyOf } from '../../controller/compile.ts';
 import type { Discovery } from '../../controller/found.ts';
 import { EventRecorder } from '../../controller/kube/events.ts';
 import type { HttpKubeClient } from '../../controller/kube/http-client.ts';
@@ -144,10 +143,11 @@ export class Cluster {
     this.loop?.touch(`BackendGroup ${key}`);
   }
 
-  /** A table was put in force. */
-  tableChanged(assembly: Assembly): void {
-    for (const { metadata } of assembly.snapshot.policies.map(({ resource }) => resource))
-      if (this.generationsBehind(keyOf(metadata))) this.loop?.touch(`RoutingPolicy ${keyOf(metadata)}`);
+  /** A table was put in force. Requests wait for this: it looks at every object, and makes nothing. */
+  tableChanged(): void {
+    if (this.loop === null) return;
+    for (const { watched } of this.resources.state.all())
+      if (watched.kind === 'RoutingPolicy' && hasUnseenGeneration(watched)) this.loop.touch(watched.id);
   }
 
   fleetEvent(event: FleetEvent): void {
@@ -179,12 +179,10 @@ export class Cluster {
     if (gone) {
       this.loop?.forget(watched);
       this.reporter.forget(watched.id);
-    } else if (hasUnseenGeneration(watched)) this.loop?.touch(watched.id);
-  }
-
-  private generationsBehind(key: string): boolean {
-    const state = this.resources.state.get(`RoutingPolicy ${key}`);
-    return state !== undefined && hasUnseenGeneration(state.watched);
+      return;
+    }
+    this.loop?.seen(watched);
+    if (hasUnseenGeneration(watched)) this.loop?.touch(watched.id);
   }
 
   private gained(): void {

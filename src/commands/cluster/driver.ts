@@ -6,7 +6,7 @@ import { SecretReader } from '../../controller/secret-reader.ts';
 import type { Secrets } from '../../controller/secrets.ts';
 import { errorText, type Log } from '../../observability/log.ts';
 import type { Clock } from '../../router/clock.ts';
-import type { Assembly } from '../assembly.ts';
+import type { Driven } from '../source.ts';
 import { DiscoveryFeed } from './discovery-feed.ts';
 
 /** Milliseconds between two tables while changes rain down; a single change is in force at once. */
@@ -31,7 +31,7 @@ export class ClusterDriver {
   private readonly options: DriverOptions;
   private readonly feed: DiscoveryFeed;
   private readonly secrets: SecretReader;
-  private assembly: Assembly | null = null;
+  private assembly: Driven | null = null;
   private groups = new Set<string>();
   private resourcesChanged = true;
   private scheduled = false;
@@ -60,7 +60,7 @@ export class ClusterDriver {
     return this.inForce;
   }
 
-  start(assembly: Assembly): void {
+  start(assembly: Driven): void {
     this.assembly = assembly;
     this.changed();
   }

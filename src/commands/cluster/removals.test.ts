@@ -61,6 +61,14 @@ describe('Removals', () => {
     expect(gone).toEqual(['a', 'b']);
   });
 
+  it('lets each count within two seconds while others come without end', () => {
+    for (const name of ['a', 'b', 'c', 'd']) {
+      removals.deleted(object(name));
+      clock.advance(1000);
+    }
+    expect(gone).toEqual(['a', 'b', 'c']);
+  });
+
   it('takes deletions for none when the kind goes right after them', () => {
     removals.deleted(object('a'));
     clock.advance(400);

@@ -31,6 +31,8 @@ export class Removals {
   private readonly options: RemovalsOptions;
   private readonly held = new Map<string, Removal>();
   private backSince: number | null = null;
+  /** When the next look is due, in milliseconds of the clock. */
+  private lookAt = Infinity;
   private cancel: () => void = () => undefined;
 
   constructor(options: RemovalsOptions) {
@@ -39,8 +41,9 @@ export class Removals {
 
   /** The API server has deleted an object. */
   deleted(watched: WatchedResource): void {
-    this.held.set(watched.id, { watched, since: this.options.clock.now(), orphaned: false });
-    this.later(hold);
+    const now = this.options.clock.now();
+    this.held.set(watched.id, { watched, since: now, orphaned: false });
+    this.look(now + hold);
   }
 
   /** The object is there (again). */
@@ -57,9 +60,15 @@ export class Removals {
     this.cancel();
   }
 
-  private later(milliseconds: number): void {
+  /** A look that is due earlier stays: deletions in a row do not put each other off. */
+  private look(at: number): void {
+    if (at >= this.lookAt) return;
     this.cancel();
-    this.cancel = this.options.clock.after(milliseconds, () => this.settle());
+    this.lookAt = at;
+    this.cancel = this.options.clock.after(at - this.options.clock.now(), () => {
+      this.lookAt = Infinity;
+      this.settle();
+    });
   }
 
   private settle(): void {
@@ -80,7 +89,7 @@ export class Removals {
       this.held.delete(id);
       this.options.onGone(watched);
     }
-    if (next < Infinity) this.later(next - now);
+    this.look(next);
   }
 
   private orphan(removal: Removal): void {

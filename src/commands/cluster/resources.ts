@@ -21,6 +21,8 @@ export interface ResourcesOptions {
   readonly scope: Scope;
   readonly routerClass: string;
   readonly allowExternalTargets: boolean;
+  /** What is watched; both kinds unless given. */
+  readonly kinds?: readonly ResourceKind[];
   readonly clock: Clock;
   readonly log: Log;
   /** What is to be in force may have changed. */
@@ -53,7 +55,8 @@ export class ClusterResources {
         );
       },
     });
-    this.reflectors = [...this.reflect('BackendGroup'), ...this.reflect('RoutingPolicy')];
+    const { kinds = ['BackendGroup', 'RoutingPolicy'] } = options;
+    this.reflectors = kinds.flatMap((kind) => this.reflect(kind));
   }
 
   start(): void {

@@ -5,6 +5,7 @@ import type { ReplicaView } from '../../controller/peers/replica-view.ts';
 import { groupStatus } from '../../controller/status/group-status.ts';
 import { policyStatus } from '../../controller/status/policy-status.ts';
 import type { WatchedResource } from '../../controller/watched.ts';
+import { sameMatches } from '../../controller/same-match.ts';
 import { whoseModels, type ModelClaims } from '../../controller/whose-model.ts';
 import type { Fleet } from '../../datalayer/fleet.ts';
 import type { RoutingPolicy } from '../../router/policy.ts';
@@ -16,10 +17,10 @@ export interface Moment {
   readonly table: RoutingTable;
   /** By `Kind namespace/name`. */
   readonly verdicts: ReadonlyMap<string, Verdict>;
-  /** Conditions about models that other namespaces own, by policy. */
-  readonly claims: ReadonlyMap<string, Condition>;
+  /** Conditions about requests that policies lose to others, of their namespace or of another, by policy. */
+  readonly claims: ReadonlyMap<string, readonly Condition[]>;
   readonly policies: ReadonlyMap<string, RoutingPolicy>;
-  readonly fleet: Fleet;
+  readonly fleet: Pick<Fleet, 'members' | 'summary'>;
   readonly replicas: readonly ReplicaView[];
   /** Milliseconds since 1970, and the clock's milliseconds of the same moment. */
   readonly wallTime: number;
@@ -32,14 +33,25 @@ export function momentOf(
   verdicts: readonly Verdict[],
   rest: Pick<Moment, 'fleet' | 'replicas' | 'wallTime' | 'clockTime'>,
 ): Moment {
-  const claims = whoseModels(table.policies.filter(({ profile }) => profile !== null).map(claimsOf));
+  const accepted = table.policies.filter(({ profile }) => profile !== null);
+  const lost = [...whoseModels(accepted.map(claimsOf)), ...sameMatches(table.policies)];
   return {
     ...rest,
     table,
     verdicts: new Map(verdicts.map((verdict) => [`${verdict.kind} ${verdict.key}`, verdict])),
-    claims: new Map(claims.map(({ key, condition }) => [key, condition])),
+    claims: byKey(lost),
     policies: new Map(table.policies.map((policy) => [policy.key, policy])),
   };
+}
+
+function byKey(verdicts: readonly { readonly key: string; readonly condition: Condition }[]): Map<string, Condition[]> {
+  const found = new Map<string, Condition[]>();
+  for (const { key, condition } of verdicts) {
+    const known = found.get(key);
+    if (known === undefined) found.set(key, [condition]);
+    else known.push(condition);
+  }
+  return found;
 }
 
 function claimsOf({ namespace, name, created, match, backends }: RoutingPolicy): ModelClaims {
@@ -70,12 +82,11 @@ function invalid({ faults }: WatchedResource): Condition {
 function statusOfPolicy(state: ResourceState, moment: Moment) {
   const { watched, inForce } = state;
   const policy = moment.policies.get(watched.key);
-  const claim = moment.claims.get(watched.key);
   return policyStatus({
     key: watched.key,
     generation: watched.generation,
     inForce: inForce === null ? null : inForce.generation,
-    conditions: [...conditionsOf(state, moment), ...(claim === undefined ? [] : [claim])],
+    conditions: [...conditionsOf(state, moment), ...(moment.claims.get(watched.key) ?? [])],
     backends: backendsOf(inForce?.resource),
     effectiveProfile: policy?.profile?.parts.description ?? null,
     replicas: moment.replicas,
@@ -89,7 +100,7 @@ function backendsOf(resource: WatchedResource['resource'] | undefined): { name: 
   return resource.spec.backendRefs.map(({ name, weight }) => ({ name, weight }));
 }
 
-const nothing = { total: 0, ready: 0, draining: 0, ejected: 0, kvCachePercent: null, scrapeSlowed: false };
+const nothing = { total: 0, shutOut: 0, ready: 0, draining: 0, ejected: 0, kvCachePercent: null, scrapeSlowed: false };
 
 function statusOfGroup(state: ResourceState, moment: Moment) {
   const { watched, inForce } = state;

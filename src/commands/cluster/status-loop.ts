@@ -12,13 +12,16 @@ import { momentOf, statusOf, type Moment } from './status-facts.ts';
 /** Milliseconds between looks at what has changed, and between looks at everything. */
 const quick = 500;
 const whole = 5_000;
-/** Objects between two breaths: the event loop has requests to carry, too. */
-const slice = 20;
+/**
+ * Milliseconds of work between two breaths: the event loop has requests to carry, too. Time, not a number of objects,
+ * since a group of 64 members costs many times an idle policy.
+ */
+const stretch = 2;
 
 export interface StatusLoopOptions {
-  readonly assembly: Assembly;
-  readonly resources: ClusterResources;
-  readonly peers: Peers;
+  readonly assembly: Pick<Assembly, 'store' | 'verdicts'> & Pick<Moment, 'fleet'>;
+  readonly resources: Pick<ClusterResources, 'state' | 'revisions'>;
+  readonly peers: Pick<Peers, 'gather'>;
   readonly writer: StatusWriter;
   readonly revisions: RevisionWriter;
   readonly clock: Clock;
@@ -61,6 +64,11 @@ export class StatusLoop {
     this.touched.add(id);
   }
 
+  /** The API server has another version of an object. */
+  seen(watched: WatchedResource): void {
+    this.options.writer.seen(watched);
+  }
+
   forget({ id, kind, namespace, name, uid }: WatchedResource): void {
     this.touched.delete(id);
     this.options.writer.forget({ kind, namespace, name });
@@ -96,7 +104,7 @@ export class StatusLoop {
     const all = now >= this.nextWhole;
     if (!all && this.touched.size === 0) return;
     if (all) this.nextWhole = now + whole;
-    const states = all ? [...resources.state.all()] : this.touchedStates();
+    const ids = all ? [...resources.state.all()].map(({ watched }) => watched.id) : [...this.touched];
     this.touched.clear();
     const replicas = await peers.gather();
     const moment = momentOf(assembly.store.current, assembly.verdicts, {
@@ -105,14 +113,17 @@ export class StatusLoop {
       wallTime: Date.now(),
       clockTime: clock.now(),
     });
-    for (let i = 0; i < states.length && term === this.term; i++) {
-      this.write(states[i], moment);
-      if (i % slice === slice - 1) await breath();
+    let rested = clock.now();
+    for (const id of ids) {
+      if (clock.now() - rested > stretch) {
+        await breath();
+        rested = clock.now();
+      }
+      if (term !== this.term) return;
+      // It may have changed or gone meanwhile.
+      const state = resources.state.get(id);
+      if (state !== undefined) this.write(state, moment);
     }
-  }
-
-  private touchedStates(): ResourceState[] {
-    return [...this.touched].map((id) => this.options.resources.state.get(id)).filter((state) => state !== undefined);
   }
 
   private write(state: ResourceState, moment: Moment): void {

@@ -38,7 +38,8 @@ function readYaml(path: string): Section {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new KubeConfigError(path, `cannot read the kubeconfig: ${errorText(error)}; give another by --kubeconfig`);
+    const cure = 'give another by --kubeconfig, or --manifests to go without a cluster';
+    throw new KubeConfigError(path, `cannot read the kubeconfig: ${errorText(error)}; ${cure}`);
   }
   let value: unknown;
   try {

@@ -10,7 +10,7 @@ interface LibraryConfig {
 
 /**
  * Credentials that a program (`exec`) or an `auth-provider` of the kubeconfig makes. The Kubernetes client library
- * knows how, and keeps them until they expire; it is loaded only here because it takes 82 MB and three seconds.
+ * knows how, and keeps them until they expire; it is loaded only here because it takes 82 MB, and seconds from a cold disk.
  */
 export class PluginCredentials implements KubeCredentials {
   private readonly file: string;

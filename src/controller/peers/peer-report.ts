@@ -6,7 +6,7 @@ export class ReportFault extends Error {
 }
 
 const longest = { replica: 253, policy: 317, name: 253 } as const;
-const most = { policies: 20_000, scores: 4096, parts: 16 } as const;
+const most = { policies: 20_000, scores: 64, parts: 16 } as const;
 
 /**
  * A replica's answer as a report. Peers are other versions of this program at best, so every field is looked at:

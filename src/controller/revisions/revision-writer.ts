@@ -87,7 +87,7 @@ export class RevisionWriter {
   /** What to write of one revision never changes: one that is under way need not be sent again. */
   private write(key: string, request: KubeRequest, settled: (result: WriteResult) => boolean): void {
     if (this.outbox.isUnderWay(key)) return;
-    this.outbox.put({ key, request, urgent: request.method === 'POST', sent: () => {}, settled });
+    this.outbox.put({ key, request: () => request, urgent: request.method === 'POST', sent: () => {}, settled });
   }
 
   private add(revision: PresentRevision): void {

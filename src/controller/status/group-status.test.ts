@@ -10,6 +10,7 @@ describe('conditions of a group', () => {
     ['is not Ready without', { figures: groupFigures({ ready: 0 }) }, 'Ready', 'False NoReadyEndpoint'],
     ['is Discovered as decided', { conditions: [unmet('Discovered', 'PortNotFound', 'x')] }, 'Discovered', 'False PortNotFound'],
     ['says that scrapes are slowed', { figures: groupFigures({ scrapeSlowed: true }) }, 'Discovered', 'True ScrapeSlowed'],
+    ['says rather that endpoints have no slot', { figures: groupFigures({ total: 3, shutOut: 1, scrapeSlowed: true }) }, 'Discovered', 'False SlotsExhausted'],
     ['says rather that nothing is found', { figures: groupFigures({ scrapeSlowed: true }), conditions: [unmet('Discovered', 'NoMatch', 'x')] }, 'Discovered', 'False NoMatch'],
     ['knows nothing of the rest while it is not accepted', { conditions: [unmet('Accepted', 'Invalid', 'x')] }, 'Discovered', 'Unknown Pending'],
   ]; // prettier-ignore
@@ -98,7 +99,7 @@ it('is one that the API server takes, whatever engines say, and time alone does 
   const number = fc.double({ noNaN: true, min: 0, max: 1e300 });
   const facts = fc.record({
     topology: text,
-    figures: fc.record({ total: number, ready: number, draining: number, ejected: number, kvCachePercent: fc.option(number), scrapeSlowed: fc.boolean() }),
+    figures: fc.record({ total: number, shutOut: number, ready: number, draining: number, ejected: number, kvCachePercent: fc.option(number), scrapeSlowed: fc.boolean() }),
     members: fc.array(fc.record({ name: text, address: text, role: text, ready: fc.boolean(), reason: text, staleSince: fc.option(fc.nat(2_000_000_000_000)) }), { maxLength: 80 }),
     models: fc.array(fc.record({ name: fc.string({ maxLength: 300 }), source: fc.constantFrom('Declared' as const, 'Learned' as const) }), { maxLength: 80 }),
   }); // prettier-ignore

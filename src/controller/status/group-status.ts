@@ -19,12 +19,14 @@ export interface MemberFacts {
 /** A group at a glance, as the datalayer sees it. */
 export interface GroupFigures {
   readonly total: number;
+  /** Of those: for which the router has no room. */
+  readonly shutOut: number;
   readonly ready: number;
   readonly draining: number;
   readonly ejected: number;
   /** 0..100; null where no fresh number is known. */
   readonly kvCachePercent: number | null;
-  /** Metrics are read less often than asked. */
+  /** Engines are asked less often than the group wants. */
   readonly scrapeSlowed: boolean;
 }
 
@@ -58,7 +60,7 @@ export function groupStatus(facts: GroupFacts): BackendGroupStatus {
   const { generation, now, previous, figures } = facts;
   const { kvCachePercent } = figures;
   const models = modelsOf(facts.models);
-  const conditions = [...facts.conditions, ...scrapes(figures), readiness(figures)];
+  const conditions = [...facts.conditions, ...limits(figures), readiness(figures)];
   return {
     observedGeneration: generation,
     conditions: mergeConditions(types, conditions, { generation, now, previous: previous?.conditions ?? [] }),
@@ -87,9 +89,14 @@ function readiness({ ready, total }: GroupFigures): Condition {
   return unmet('Ready', 'NoReadyEndpoint', message);
 }
 
-function scrapes({ scrapeSlowed }: GroupFigures): Condition[] {
+/** What the router's own limits take from a group. */
+function limits({ shutOut, total, scrapeSlowed }: GroupFigures): Condition[] {
+  if (shutOut > 0) {
+    const message = `${shutOut} of ${total} endpoints get no requests, because the router has no slot for them; share the groups out among routers, by namespace or router class`;
+    return [unmet('Discovered', 'SlotsExhausted', message)];
+  }
   const message =
-    'metrics are read less often than metrics.interval asks: raise it or the flag --max-scrapes-per-second';
+    'engines are asked less often than metrics.interval or health.interval says: raise them or --max-scrapes-per-second';
   return scrapeSlowed ? [met('Discovered', message, 'ScrapeSlowed')] : [];
 }
 

@@ -29,7 +29,8 @@ export interface OutboxOptions {
 export interface Write {
   /** What it is about; one write for a key is under way at a time. */
   readonly key: string;
-  readonly request: KubeRequest;
+  /** Made when its turn has come: what it builds on may have changed while it waited. */
+  readonly request: () => KubeRequest;
   readonly urgent: boolean;
   /** It is under way. */
   readonly sent: () => void;
@@ -171,7 +172,7 @@ export class Outbox {
     const startedAt = this.options.clock.now();
     this.underWay.set(write.key, write);
     write.sent();
-    this.options.client.send(write.request).then(
+    this.options.client.send(write.request()).then(
       (response) => this.answered(write, startedAt, response),
       (error: unknown) => this.unanswered(write, startedAt, error),
     );

@@ -58,7 +58,7 @@ describe('a write', () => {
         body: {
           apiVersion: 'hermes-router.io/v1alpha1',
           kind: 'RoutingPolicy',
-          metadata: { name: 'p', namespace: 'default', uid: 'uid-p' },
+          metadata: { name: 'p', namespace: 'default', resourceVersion: '1' },
           status: status(),
         },
       },
@@ -319,9 +319,34 @@ describe('trouble', () => {
     writer.put(policyTarget('p'), status());
     await pass(clock, 1000);
     api.answers.clear();
-    writer.put(policyTarget('p', { uid: 'another' }), status());
+    writer.put(policyTarget('p', { uid: 'another', resourceVersion: '7' }), status());
     await pass(clock, 1);
-    expect(Object(written('p')[1].request.body).metadata.uid).toBe('another');
+    expect(Object(written('p')[1].request.body).metadata.resourceVersion).toBe('7');
+  });
+
+  it('a write that waits builds on the version that is there when its turn comes', async () => {
+    for (const name of ['first', 'p']) writer.put(policyTarget(name), status());
+    writer.seen(policyTarget('p', { resourceVersion: '2' }));
+    await pass(clock, 1000);
+    expect(Object(written('p')[0].request.body).metadata.resourceVersion).toBe('2');
+  });
+
+  it('what waits of an object is not written to the next by its name', async () => {
+    for (const name of ['first', 'p']) writer.put(policyTarget(name), status());
+    writer.seen(policyTarget('p', { uid: 'another', resourceVersion: '2' }));
+    await pass(clock, 10_000);
+    expect(written('p')).toEqual([]);
+  });
+
+  it('what was under way for an object that is gone does not come again', async () => {
+    api.hold = true;
+    writer.put(policyTarget('p'), status());
+    await pass(clock, 1);
+    writer.seen(policyTarget('p', { uid: 'another', resourceVersion: '2' }));
+    api.answers.set(statusPath('p'), 409);
+    api.release();
+    await pass(clock, 60_000);
+    expect(written('p')).toHaveLength(1);
   });
 
   it('what waits of an object that is forgotten is not written', async () => {

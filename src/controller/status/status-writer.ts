@@ -29,7 +29,7 @@ export interface StatusWriterOptions extends Omit<OutboxOptions, 'what'> {
 interface Entry {
   readonly uid: string;
   /** The version that the reflector showed last. */
-  seen: string | null;
+  seen: string;
   /** The status that the object has. */
   known: AnyStatus | undefined;
   /** Sent and not answered. */
@@ -94,7 +94,7 @@ export class StatusWriter {
     this.outbox.put({
       key,
       urgent: change === 'meaning',
-      request: applyRequest(target, next),
+      request: () => applyRequest(target, entry.seen, next),
       sent: () => {
         entry.underWay = next;
         entry.sentAt = clock.now();
@@ -102,9 +102,16 @@ export class StatusWriter {
       settled: (result) => {
         entry.underWay = null;
         if (result === 'written') entry.known = next;
-        return result === 'written' || result === 'gone';
+        // Whose object has gone meanwhile says nothing of the one that has its name now.
+        return result === 'written' || result === 'gone' || this.entries.get(key) !== entry;
       },
     });
+  }
+
+  /** The API server has another version of an object: a write that waits builds on it, or is dropped with its object. */
+  seen(target: StatusTarget): void {
+    const key = keyOf(target);
+    if (this.entries.has(key)) this.entryOf(key, target);
   }
 
   /** The object is gone. */
@@ -119,7 +126,8 @@ export class StatusWriter {
     if (entry === undefined || entry.uid !== target.uid) {
       // Another object by the same name owes nothing to the one before.
       if (entry !== undefined) this.outbox.forget(key);
-      entry = { uid: target.uid, seen: null, known: undefined, underWay: null, sentAt: -Infinity };
+      const { uid, resourceVersion } = target;
+      entry = { uid, seen: resourceVersion, known: readStatus(target), underWay: null, sentAt: -Infinity };
       this.entries.set(key, entry);
     }
     // Until the reflector moves on, what was written is newer than what it shows.
@@ -143,13 +151,17 @@ function readStatus({ kind, status }: StatusTarget): AnyStatus | undefined {
 const isPolicyStatus = (status: unknown): status is RoutingPolicyStatus => Value.Check(routingPolicyStatus, status);
 const isGroupStatus = (status: unknown): status is BackendGroupStatus => Value.Check(backendGroupStatus, status);
 
-/** Server-side apply: docs/design/0008-status.md says why. The uid keeps it off an object that was made anew. */
-function applyRequest({ kind, namespace, name, uid }: StatusTarget, status: AnyStatus): KubeRequest {
+/**
+ * Server-side apply: docs/design/0008-status.md says why. The version keeps it off an object that was made anew: of a
+ * custom resource's status the API server does not compare the uid.
+ */
+function applyRequest(target: StatusTarget, resourceVersion: string, status: AnyStatus): KubeRequest {
+  const { kind, namespace, name } = target;
   const path = `/apis/${apiVersion}/namespaces/${namespace}/${plurals[kind]}/${name}/status`;
   return {
     method: 'PATCH',
     path: `${path}?fieldManager=${fieldManager}&force=true`,
     contentType: 'application/apply-patch+yaml',
-    body: { apiVersion, kind, metadata: { name, namespace, uid }, status },
+    body: { apiVersion, kind, metadata: { name, namespace, resourceVersion }, status },
   };
 }

@@ -65,6 +65,7 @@ export const member = (name: string, fields: Partial<MemberFacts> = {}): MemberF
 
 export const groupFigures = (fields: Partial<GroupFigures> = {}): GroupFigures => ({
   total: 1,
+  shutOut: 0,
   ready: 1,
   draining: 0,
   ejected: 0,

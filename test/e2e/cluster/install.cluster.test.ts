@@ -17,6 +17,8 @@ afterAll(() => cluster.close());
 interface Placed {
   kind: string;
   metadata: { name: string; namespace?: string };
+  subjects?: { namespace: string }[];
+  spec?: { template?: { spec: { containers: { args: string[] }[] } } };
 }
 
 describe('config/', () => {
@@ -36,6 +38,16 @@ describe('config/', () => {
     );
     for (const { metadata } of placed) expect(metadata).toMatchObject({ namespace });
     for (const { metadata } of placed) expect(metadata.name).toMatch(/^hermes-router/);
+  });
+
+  it('serves all namespaces where it is installed cluster-wide, wherever that is', async () => {
+    const text = await cluster.mustKubectl(['kustomize', cluster.overlay('cluster-wide', namespace)]);
+    const items = loadAll(text) as Placed[];
+    const bindings = items.filter(({ kind }) => kind.endsWith('Binding'));
+    expect(bindings.map(({ kind }) => kind).sort()).toEqual(['ClusterRoleBinding', 'RoleBinding', 'RoleBinding']);
+    for (const { subjects } of bindings) expect(subjects).toEqual([expect.objectContaining({ namespace })]);
+    const [container] = items.find(({ kind }) => kind === 'Deployment')?.spec?.template?.spec.containers ?? [];
+    expect(container.args).toContain('--all-namespaces');
   });
 
   it('makes pods that the strictest pod security admits', async () => {

@@ -57,6 +57,15 @@ const apply = (...texts: string[]) => cluster.apply(texts.join('---'), '-n', pla
 const addresses = (): string[] => engines.map(({ address }) => address);
 const policyConditions = async (name = 'p') => conditions(await read(cluster, 'rp', place.namespace, name));
 const served = async (model = 'm'): Promise<number> => (await client.chat(model)).status;
+/** `kubectl get rp -w`, and what it has shown so far. */
+function watchPolicies(): { seen: () => string; end: () => void } {
+  const args = ['get', 'rp', '-w', '-n', place.namespace, '--kubeconfig', cluster.kubeconfig];
+  const watch = spawn(cluster.access.kubectl, args);
+  let seen = '';
+  watch.stdout.setEncoding('utf8').on('data', (text: string) => (seen += text));
+  return { seen: () => seen, end: () => void watch.kill() };
+}
+
 const untilServed = (model = 'm') => until(`${model} is served`, async () => (await served(model)) === 200);
 
 describe('the operator', () => {
@@ -81,6 +90,7 @@ describe('the operator', () => {
       const found = conditions(await read(cluster, 'bg', place.namespace, 'g'));
       return found.Ready === 'True/Ready' && found.Discovered === 'True/Discovered';
     });
+    const watch = watchPolicies();
     for (let i = 0; i < 50; i++) await client.chat('m');
     await until('traffic and scores are in the status', async () => {
       const { status } = await read(cluster, 'rp', place.namespace, 'p');
@@ -90,8 +100,14 @@ describe('the operator', () => {
       };
       return (traffic?.requestsPerMinute ?? 0) >= 50 && scores?.endpoints.length === 2;
     });
+    const header = /NAME\s+STRATEGY\s+BACKENDS\s+PROGRAMMED\s+REQ\/S\s+HIT\s+TTFT-P90\s+AGE/;
+    await until('`kubectl get rp -w` shows the traffic', () =>
+      /p\s+Auto\s+g 100%\s+True\s+0\.[0-9]/.test(watch.seen()),
+    );
+    watch.end();
+    expect(watch.seen()).toMatch(header);
     const columns = await cluster.mustKubectl(['get', 'rp', '-n', place.namespace]);
-    expect(columns).toMatch(/NAME\s+STRATEGY\s+BACKENDS\s+PROGRAMMED\s+REQ\/S\s+HIT\s+TTFT-P90\s+AGE/);
+    expect(columns).toMatch(header);
     expect(columns).toMatch(/p\s+Auto\s+g 100%\s+True\s+0\.[0-9]/);
     expect(await cluster.mustKubectl(['get', 'bg', '-n', place.namespace])).toMatch(/g\s+m\s+vLLM\s+Aggregate\s+2\s+2/);
     const events = await cluster.mustKubectl(['get', 'events', '-n', place.namespace]);
@@ -101,21 +117,11 @@ describe('the operator', () => {
   it('follows edits and deletions within two seconds, as `kubectl get -w` shows', async () => {
     await apply(group('g', addresses()), policy('p', '{backendRefs: [{name: g}]}'));
     await untilServed();
-    const watch = spawn(cluster.access.kubectl, [
-      'get',
-      'rp',
-      '-w',
-      '-n',
-      place.namespace,
-      '--kubeconfig',
-      cluster.kubeconfig,
-    ]);
-    let seen = '';
-    watch.stdout.setEncoding('utf8').on('data', (text: string) => (seen += text));
+    const watch = watchPolicies();
     await apply(policy('p', '{backendRefs: [{name: g}], match: {models: [other]}, strategy: {type: Random}}'));
     await until('the old model is gone', async () => (await served()) === 404, 2000);
-    await until('kubectl saw it', () => /p\s+Random\s+g 100%\s+True/.test(seen));
-    watch.kill();
+    await until('kubectl saw it', () => /p\s+Random\s+g 100%\s+True/.test(watch.seen()));
+    watch.end();
     await cluster.mustKubectl(['delete', 'rp', 'p', '-n', place.namespace]);
     await until('the policy is gone', async () => (await operator.table()).policies.length === 0, 3500);
   });
@@ -135,7 +141,7 @@ describe('the operator', () => {
     const events = await cluster.mustKubectl(['get', 'events', '-n', place.namespace]);
     expect(events).toMatch(/Warning\s+Refused\s+routingpolicy\/p/);
     // It outlives the process, by a ControllerRevision that belongs to the policy.
-    await operator.kill();
+    await operator.stop();
     operator = await Operator.ready({
       kubeconfig: place.kubeconfig,
       flags: ['--allow-external-targets'],
@@ -149,7 +155,7 @@ describe('the operator', () => {
   });
 
   it('refuses targets outside of the cluster unless it was told otherwise', async () => {
-    await operator.kill();
+    await operator.stop();
     operator = await Operator.ready({ kubeconfig: place.kubeconfig, name: 'strict' });
     await apply(group('g', addresses()), policy('p', '{backendRefs: [{name: g}]}'));
     await until('Discovered says why', async () => {

@@ -19,6 +19,7 @@ export class Cluster {
   readonly access: Access;
   private readonly proxy: Proxy;
   private readonly namespaces: string[] = [];
+  private readonly nodes: string[] = [];
   private away = false;
   private frozen = false;
 
@@ -92,6 +93,18 @@ export class Cluster {
     return name;
   }
 
+  /**
+   * A fresh node that exists on paper: pods bound to it run as soon as somebody says so. Close deletes it, and with it
+   * what pods are left. Where a cluster looks after its nodes, its pods stay ready for the first minute only.
+   */
+  async paperNode(): Promise<string> {
+    const name = `hermes-paper-${randomBytes(4).toString('hex')}`;
+    const { status } = await this.api('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name } });
+    if (status !== 201) throw new Error(`the node ${name} was not made: ${status}`);
+    this.nodes.push(name);
+    return name;
+  }
+
   /** Path of a kubeconfig with a token of this service account: what RBAC allows it, and no more. */
   async serviceAccountKubeconfig(namespace: string, name: string): Promise<string> {
     const token = await this.mustKubectl(['create', 'token', name, `--namespace=${namespace}`, '--duration=2h']);
@@ -149,11 +162,12 @@ export class Cluster {
     return requestsSince(this.own().auditLog, since, filter);
   }
 
-  /** Brings the API server back when a failed test left it away, and deletes the namespaces. */
+  /** Brings the API server back when a failed test left it away, and deletes namespaces and nodes. */
   async close(): Promise<void> {
     if (this.frozen) await this.thawApiServer();
     if (this.away) await this.startApiServer();
     if (this.namespaces.length > 0) await this.mustKubectl(['delete', 'namespace', '--wait=false', ...this.namespaces]);
+    if (this.nodes.length > 0) await this.mustKubectl(['delete', 'node', '--wait=false', ...this.nodes]);
     await this.proxy.close();
   }
 

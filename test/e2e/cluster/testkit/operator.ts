@@ -69,6 +69,12 @@ export class Operator {
     return this.process.kill();
   }
 
+  /** Ends it as a cluster does; it hands the lead over. */
+  async stop(): Promise<void> {
+    this.process.signal('SIGTERM');
+    await this.process.exit;
+  }
+
   private asRouter(): RunningRouter {
     const { process, proxy, admin, metrics } = this;
     // The readers of a router's servers want their addresses only.
@@ -102,7 +108,7 @@ export interface StatusCondition {
 }
 
 interface WithStatus {
-  readonly metadata: { readonly generation: number; readonly resourceVersion: string };
+  readonly metadata: { readonly uid: string; readonly generation: number; readonly resourceVersion: string };
   readonly status?: Readonly<Record<string, unknown>> & { readonly conditions?: readonly StatusCondition[] };
 }
 

@@ -8,13 +8,11 @@ export interface PodOptions {
   readonly ready?: boolean;
 }
 
-/** A node that exists on paper: pods bound to it run as soon as somebody says so. */
-const node = 'paper';
-
 /** Pods without a kubelet: their status is written by hand, as a kubelet would. */
 export class Pods {
   private readonly cluster: Cluster;
   private readonly namespace: string;
+  private node: Promise<string> | null = null;
 
   constructor(cluster: Cluster, namespace: string) {
     this.cluster = cluster;
@@ -22,16 +20,13 @@ export class Pods {
   }
 
   async run({ name, ip, labels = { app: 'engine' }, port = 8000, ready = true }: PodOptions): Promise<void> {
-    await this.expect(
-      [201, 409],
-      this.cluster.api('POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: node } }),
-    );
+    this.node ??= this.cluster.paperNode();
     const pod = {
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: { name, labels },
       spec: {
-        nodeName: node,
+        nodeName: await this.node,
         terminationGracePeriodSeconds: 60,
         tolerations: [{ operator: 'Exists' }],
         containers: [{ name: 'engine', image: 'engine', ports: [{ name: 'http', containerPort: port }] }],
