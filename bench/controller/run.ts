@@ -63,8 +63,8 @@ async function edits({ objects, router }: Scene, kind: Kind, turn: number): Prom
     taken.served.push(performance.now() - answeredAt);
     taken.whole.push(performance.now() - sentAt);
     const after = await router.tables();
-    if (after.count !== before.count + 1) throw new Error(`${after.count - before.count} tables for one edit`);
-    taken.build.push((after.seconds - before.seconds) * 1000);
+    // One table as a rule; engines that have just named their models may have asked for another one.
+    taken.build.push(((after.seconds - before.seconds) * 1000) / (after.count - before.count));
     await sleep(betweenEdits);
   }
   return taken;

@@ -26,6 +26,8 @@ const capacityInterval = 2000;
 const agingRound = 3_600_000;
 /** Endpoints that are looked at for that at one time. */
 const agedAtOnce = 16;
+/** Milliseconds between two tables that the fleet asks for. */
+const fleetPace = 50;
 /** Endpoints that the router has room for; each takes about 100 bytes, in use or not. */
 const endpointCapacity = 16_384;
 /** Upper bounds for the time that a table takes to make, in seconds. */
@@ -74,6 +76,8 @@ export class Assembly {
   private readonly compiler: Compiler;
   private readonly groups = new GroupTargets();
   private scheduled = false;
+  /** When the fleet last made a table, in milliseconds of the clock. */
+  private fleetTableAt = -Infinity;
   private cancelCapacity: () => void;
   private nextAging: number;
 
@@ -161,22 +165,28 @@ export class Assembly {
     };
   }
 
-  /** Many changes of one moment make one table. */
+  /** Many changes of one moment make one table, and a fleet that starts, which changes all the time, makes few. */
   private fleetChanged(key: string, change: FleetChange): void {
     this.options.onGroupChange?.(key);
-    if (change === 'readiness' || this.scheduled) return;
+    const concerns = change === 'endpoints' || (change === 'models' && this.groups.learnsModels(key));
+    if (!concerns || this.scheduled) return;
     this.scheduled = true;
-    setImmediate(() => {
-      this.scheduled = false;
-      try {
-        this.compile(this.options.clock.now());
-      } catch (error) {
-        this.options.log.error('compiling the routing table failed; the last one stays in force', {
-          error: errorText(error),
-        });
-      }
-    });
+    const { clock } = this.options;
+    const wait = this.fleetTableAt + fleetPace - clock.now();
+    if (wait <= 0) setImmediate(this.followFleet);
+    else clock.after(wait, this.followFleet);
   }
+
+  private readonly followFleet = (): void => {
+    const { clock, log } = this.options;
+    this.scheduled = false;
+    this.fleetTableAt = clock.now();
+    try {
+      this.compile(this.fleetTableAt);
+    } catch (error) {
+      log.error('compiling the routing table failed; the last one stays in force', { error: errorText(error) });
+    }
+  };
 
   private fleetEvent(event: FleetEvent): void {
     const { type, group, endpoint, message } = event;

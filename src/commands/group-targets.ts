@@ -49,6 +49,11 @@ export class GroupTargets {
     return this.entry(key).found.condition;
   }
 
+  /** Whether the group's models are those that its engines name. */
+  learnsModels(key: string): boolean {
+    return this.entries.get(key)?.target.learnModels === true;
+  }
+
   /** Secrets that groups name and nobody has, by group. */
   *missing(): Iterable<{ group: string; secret: string }> {
     for (const [group, { resolved }] of this.entries) for (const secret of resolved.missing) yield { group, secret };

@@ -12,8 +12,8 @@ export interface ReportParts {
   readonly generationOf: (policy: string) => number;
 }
 
-/** Characters for the scores of all policies: half of what a replica takes of another, and a few milliseconds to write. */
-const room = 2 * 1024 * 1024;
+/** Characters for the scores of all policies: most of what a replica takes of another, and some milliseconds to write. */
+const room = 2.5 * 1024 * 1024;
 
 /**
  * The policies of `/api/v1/stats`: every one in the table, with or without traffic. Scores are those of endpoints that
@@ -40,13 +40,23 @@ export function policyReports(table: RoutingTable, { traffic, book, generationOf
   });
 }
 
-/** As many of the first as fit, and the characters that they take as JSON. */
+/** As many of the first as fit, and the characters that they may take. */
 function fitting(scores: readonly EndpointScore[], length: number): { told: readonly EndpointScore[]; taken: number } {
   let taken = 0;
   for (let i = 0; i < scores.length; i++) {
-    const own = JSON.stringify(scores[i]).length;
+    const own = longestText(scores[i]);
     if (taken + own > length) return { told: scores.slice(0, i), taken };
     taken += own;
   }
   return { told: scores, taken };
+}
+
+/** Characters of a number in JSON with a field's name around it, at most. */
+const figure = 36;
+
+/** Characters that a score takes in JSON, at most; to write it would take longer than to send it. */
+function longestText({ name, group, breakdown }: EndpointScore): number {
+  let length = 3 * figure + name.length + group.length;
+  for (const { scorer } of breakdown) length += 2.5 * figure + scorer.length;
+  return length;
 }

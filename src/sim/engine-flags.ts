@@ -20,6 +20,7 @@ A simulated vLLM: OpenAI API, /metrics, KV events, continuous batching, a finite
   --itl-base MS            inter-token time of an empty batch (default 6)
   --itl-per-request MS     what each running request adds to it (default 0.35)
   --max-model-len N        tokens of prompt and output together (default 131072)
+  --data-parallel N        ranks with a KV cache each; rank r publishes on the ports + r (default 1)
   --kv-events ENDPOINT     publish KV events, as in tcp://127.0.0.1:5557 (port 0 picks one)
   --kv-replay ENDPOINT     replay them, as in tcp://127.0.0.1:5558
   --fault FAULT            start with a fault: hang, slow, error, unavailable, cut, garbage, lose-events, or JSON as for
@@ -61,6 +62,7 @@ function readFlags(argv: readonly string[]) {
     'itl-base': text,
     'itl-per-request': text,
     'max-model-len': text,
+    'data-parallel': text,
     'kv-events': text,
     'kv-replay': text,
     fault: text,
@@ -84,6 +86,7 @@ function sharedOptions(flags: Flags): SimEngineOptions {
     adapters: flags.lora ?? [],
     service: serviceModel(flags),
     speedUp: positive('--speed-up', flags['speed-up'], 1),
+    ranks: whole('--data-parallel', flags['data-parallel'], 1),
     kvEvents: events === undefined ? null : { events, replay: flags['kv-replay'] ?? null },
     apiKey: flags['api-key'] ?? null,
     ...(maxModelLength === undefined ? {} : { maxModelLength: whole('--max-model-len', maxModelLength, 1) }),

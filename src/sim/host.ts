@@ -1,14 +1,14 @@
 import type { Clock } from '../router/clock.ts';
-import { EngineDriver } from './driver.ts';
-import { Engine } from './engine.ts';
+import type { EngineDriver } from './driver.ts';
+import type { Engine } from './engine.ts';
 import { FaultPlan, type Fault } from './faults.ts';
 import type { Exchange, ExchangeHost } from './http/exchange.ts';
 import type { FormatOf } from './http/format.ts';
 import type { Answer, Generation } from './http/generation.ts';
 import { Histogram, firstTokenBounds } from './http/histogram.ts';
 import type { ServedModels } from './http/names.ts';
-import { KvEventBatches } from './kv-events.ts';
 import type { KvEventPublisher } from './kv-publisher.ts';
+import { leastLoaded, makeRank, type Rank } from './ranks.ts';
 import type { Sequence } from './sequence.ts';
 import type { ServiceModel } from './service-model.ts';
 
@@ -19,7 +19,9 @@ export interface HostParts {
   readonly maxModelLength: number;
   readonly clock: Clock;
   readonly speedUp: number;
-  readonly publisher: KvEventPublisher | null;
+  /** Of each data-parallel rank, or none. */
+  readonly publishers: readonly KvEventPublisher[];
+  readonly ranks: number;
   /** Told when KV events cannot be published any more. */
   readonly onError: (error: unknown) => void;
 }
@@ -46,17 +48,15 @@ export interface SimState {
   readonly queries: number;
 }
 
-/** One engine, its clock, its faults and the answers under way. */
+/** One engine of one or more data-parallel ranks, its clock, its faults and the answers under way. */
 export class SimHost implements ExchangeHost {
   readonly models: ServedModels;
   readonly maxModelLength: number;
-  readonly engine: Engine;
+  readonly ranks: readonly Rank[];
   readonly faults = new FaultPlan();
   readonly firstTokens = new Histogram(firstTokenBounds);
-  readonly publisher: KvEventPublisher | null;
   private readonly parts: HostParts;
-  private readonly driver: EngineDriver;
-  private readonly active = new Set<Exchange>();
+  private readonly active = new Map<Exchange, EngineDriver>();
   private readonly touchedExchanges = new Set<Exchange>();
   private cancelRevival: () => void = () => undefined;
 
@@ -64,26 +64,27 @@ export class SimHost implements ExchangeHost {
     this.parts = parts;
     this.models = parts.models;
     this.maxModelLength = parts.maxModelLength;
-    const { publisher, service, clock, speedUp } = parts;
-    this.publisher = publisher;
-    const batches =
-      publisher === null
-        ? null
-        : new KvEventBatches(service.blockSize, epochSeconds, (payload) => {
-            publisher.publish(payload);
-          });
-    this.engine = new Engine(service, batches);
-    this.driver = new EngineDriver(this.engine, { clock, speedUp, flush: this.flush });
+    const { service, clock, speedUp } = parts;
+    const needs = { service, clock, speedUp, flush: this.flush, wallSeconds: epochSeconds };
+    this.ranks = Array.from({ length: parts.ranks }, (_, number) =>
+      makeRank(number, parts.publishers.at(number) ?? null, needs),
+    );
   }
 
-  /** Queues every choice of a request and lets its exchange write the answer. */
+  /** Of rank 0. */
+  get engine(): Engine {
+    return this.ranks[0].engine;
+  }
+
+  /** Queues every choice of a request on the rank with the least to do and lets its exchange write the answer. */
   generate(generation: Generation, formatOf: FormatOf, exchange: Exchange, id: string): void {
-    this.active.add(exchange);
+    const { driver } = leastLoaded(this.ranks);
+    this.active.set(exchange, driver);
     const { adapter, salt, maxOutput } = generation;
     const sequences: Sequence[] = [];
     for (const prompt of generation.prompts) {
       for (let i = 0; i < generation.n; i++)
-        sequences.push(this.driver.submit({ prompt, maxOutput, adapter, salt, listener: exchange }));
+        sequences.push(driver.submit({ prompt, maxOutput, adapter, salt, listener: exchange }));
     }
     const answer: Answer = { id, created: Math.floor(epochSeconds()), generation, sequences };
     exchange.begin(answer, formatOf(answer));
@@ -100,9 +101,11 @@ export class SimHost implements ExchangeHost {
   }
 
   over(exchange: Exchange): void {
-    if (!this.active.delete(exchange)) return;
+    const driver = this.active.get(exchange);
+    if (driver === undefined) return;
+    this.active.delete(exchange);
     this.touchedExchanges.delete(exchange);
-    for (const sequence of exchange.sequences) if (!sequence.ended) this.driver.abort(sequence);
+    for (const sequence of exchange.sequences) if (!sequence.ended) driver.abort(sequence);
   }
 
   /** The fault for a new request; a slow spell ends when the first request beyond its count arrives. */
@@ -114,8 +117,8 @@ export class SimHost implements ExchangeHost {
 
   /** Faults of KV events leave those of requests as they are; `none` ends both. */
   setFault(fault: Fault): void {
-    if (fault.type === 'none') this.publisher?.lose(0);
-    if (fault.type === 'lose-events') this.publisher?.lose(fault.count);
+    if (fault.type === 'none') this.loseEvents(0);
+    if (fault.type === 'lose-events') this.loseEvents(fault.count);
     else if (fault.type === 'restart-events') this.restartEvents(fault.seconds);
     else this.setRequestFault(fault);
   }
@@ -126,54 +129,69 @@ export class SimHost implements ExchangeHost {
   }
 
   sleep(): void {
-    this.driver.sleep();
+    for (const { driver } of this.ranks) driver.sleep();
   }
 
   wake(): void {
-    this.driver.wake();
+    for (const { driver } of this.ranks) driver.wake();
   }
 
+  /** Forgets all cached blocks of ranks where no request holds some. */
+  clearCache(): void {
+    for (const { engine } of this.ranks) engine.clearCache();
+  }
+
+  /** Of all ranks together; `usage` is their mean. */
   state(): SimState {
-    const { totals, running, waiting, usage, pool } = this.engine;
+    const sum = (of: (engine: Engine) => number): number =>
+      this.ranks.reduce((total, { engine }) => total + of(engine), 0);
+    const requestSeconds = sum(({ totals }) => totals.requestSeconds);
+    const lagSeconds = sum(({ totals }) => totals.lateSeconds);
     return {
-      engineSeconds: this.driver.now(),
+      engineSeconds: this.ranks[0].driver.now(),
       speedUp: this.parts.speedUp,
-      lagSeconds: totals.lateSeconds,
-      lagPercent: totals.requestSeconds > 0 ? (100 * totals.lateSeconds) / totals.requestSeconds : 0,
-      requestSeconds: totals.requestSeconds,
-      requests: totals.submitted,
-      finished: totals.finished,
-      aborted: totals.aborted,
-      preempted: totals.preempted,
+      lagSeconds,
+      lagPercent: requestSeconds > 0 ? (100 * lagSeconds) / requestSeconds : 0,
+      requestSeconds,
+      requests: sum(({ totals }) => totals.submitted),
+      finished: sum(({ totals }) => totals.finished),
+      aborted: sum(({ totals }) => totals.aborted),
+      preempted: sum(({ totals }) => totals.preempted),
       activeStreams: this.active.size,
-      running,
-      waiting,
-      usage,
-      cachedBlocks: pool.cached,
-      hits: totals.hitTokens,
-      queries: totals.queriedTokens,
+      running: sum(({ running }) => running),
+      waiting: sum(({ waiting }) => waiting),
+      usage: sum(({ usage }) => usage) / this.ranks.length,
+      cachedBlocks: sum(({ pool }) => pool.cached),
+      hits: sum(({ totals }) => totals.hitTokens),
+      queries: sum(({ totals }) => totals.queriedTokens),
     };
   }
 
   stop(): void {
     this.cancelRevival();
-    this.driver.stop();
-    this.publisher?.close();
+    for (const { driver, publisher } of this.ranks) {
+      driver.stop();
+      publisher?.close();
+    }
   }
 
   private restartEvents(seconds: number): void {
-    const { publisher, clock, onError } = this.parts;
-    if (publisher === null) return;
+    const { publishers, clock, onError } = this.parts;
     this.cancelRevival();
-    publisher.kill();
-    this.engine.clearCache();
+    for (const publisher of publishers) publisher.kill();
+    this.clearCache();
     this.cancelRevival = clock.after(seconds * 1000, () => {
-      publisher.revive().catch(onError);
+      for (const publisher of publishers) publisher.revive().catch(onError);
     });
   }
 
+  /** So many batches of every rank. */
+  private loseEvents(batches: number): void {
+    for (const { publisher } of this.ranks) publisher?.lose(batches);
+  }
+
   private applySlowness(fault: Fault): void {
-    this.engine.slowdown = fault.type === 'slow' ? fault.factor : 1;
+    for (const { engine } of this.ranks) engine.slowdown = fault.type === 'slow' ? fault.factor : 1;
   }
 
   private readonly flush = (): void => {

@@ -17,9 +17,11 @@ export class KvEventBatches implements CacheListener {
   private readonly blockSize: number;
   /** Seconds since the epoch. */
   private readonly wallSeconds: () => number;
+  private readonly rank: number;
   private events: KvEvent[] = [];
 
-  constructor(blockSize: number, wallSeconds: () => number, sink: BatchSink) {
+  constructor(blockSize: number, wallSeconds: () => number, sink: BatchSink, rank = 0) {
+    this.rank = rank;
     this.blockSize = blockSize;
     this.wallSeconds = wallSeconds;
     this.sink = sink;
@@ -59,7 +61,7 @@ export class KvEventBatches implements CacheListener {
   stepEnded(): void {
     if (this.events.length === 0) return;
     // Integers that fit are written short, as vLLM's encoder does; only hashes are BigInts, always eight bytes wide.
-    this.sink(encode([this.wallSeconds(), this.events, 0], { useBigInt64: true }));
+    this.sink(encode([this.wallSeconds(), this.events, this.rank], { useBigInt64: true }));
     this.events = [];
   }
 }

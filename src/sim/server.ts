@@ -7,7 +7,8 @@ import { SimHost, type SimState } from './host.ts';
 import { ApiError, internalError, unauthorized, unknownPath, wrongMethod } from './http/errors.ts';
 import { ServedModels } from './http/names.ts';
 import { routes, sendJson } from './http/routes.ts';
-import { KvEventPublisher, type KvEventAddresses } from './kv-publisher.ts';
+import type { KvEventAddresses } from './kv-publisher.ts';
+import { bindPublishers } from './ranks.ts';
 import { defaultServiceModel, type ServiceModel } from './service-model.ts';
 import { wallClock } from './wall-clock.ts';
 
@@ -26,7 +27,10 @@ export interface SimEngineOptions {
   /** Tokens of prompt and output together; default 131,072 or the KV cache's size, whichever is smaller. */
   readonly maxModelLength?: number;
   readonly speedUp?: number;
+  /** Of rank 0; rank r is at these ports + r. */
   readonly kvEvents?: KvEventAddresses | null;
+  /** Data-parallel ranks, each with a KV cache of its own; default 1. */
+  readonly ranks?: number;
   readonly fault?: Fault;
   /** When set, /v1/… wants `Authorization: Bearer KEY`. */
   readonly apiKey?: string | null;
@@ -41,7 +45,9 @@ export interface SimEngineOptions {
 export interface SimEngine {
   /** `host:port` that it listens on. */
   readonly address: string;
+  /** Of rank 0. */
   readonly kvEvents: KvEventAddresses | null;
+  /** Rank 0. */
   readonly engine: Engine;
   state(): SimState;
   setFault(fault: Fault): void;
@@ -68,7 +74,7 @@ export async function startSimEngine(options: SimEngineOptions): Promise<SimEngi
   }
   return {
     address: server.address,
-    kvEvents: host.publisher?.addresses ?? null,
+    kvEvents: host.ranks[0].publisher?.addresses ?? null,
     engine: host.engine,
     state: () => host.state(),
     setFault: server.setFault,
@@ -80,10 +86,10 @@ async function startHost(options: SimEngineOptions): Promise<SimHost> {
   const service = { ...defaultServiceModel, ...options.service };
   const maxModelLength = options.maxModelLength ?? Math.min(usualModelLength, service.kvTokens);
   checkOptions(options, service, maxModelLength);
-  const { kvEvents, clock = wallClock, speedUp = 1, fault = noFault, onError = rethrow } = options;
+  const { kvEvents, ranks = 1, clock = wallClock, speedUp = 1, fault = noFault, onError = rethrow } = options;
   const models = new ServedModels(options.models, options.adapters ?? []);
-  const publisher = kvEvents ? await KvEventPublisher.bind(kvEvents, onError) : null;
-  const host = new SimHost({ models, service, maxModelLength, clock, speedUp, publisher, onError });
+  const publishers = kvEvents ? await bindPublishers(kvEvents, ranks, onError) : [];
+  const host = new SimHost({ models, service, maxModelLength, clock, speedUp, publishers, ranks, onError });
   host.setFault(fault);
   return host;
 }

@@ -265,8 +265,8 @@ describe('cache-indexer', () => {
     expect([status, text]).toEqual([200, `ok\n${reason}\n`]);
     expect((await running.page('healthz')).text).toBe('ok\n');
     const metrics = (await running.page('metrics')).text;
-    expect(metrics).toContain('hermes_indexer_engines{phase="live"} 1');
-    expect(metrics).toContain('hermes_indexer_engines{phase="given_up"} 1');
+    expect(metrics).toContain('hermes_kv_event_streams{phase="live"} 1');
+    expect(metrics).toContain('hermes_kv_event_streams{phase="given_up"} 1');
   });
 
   it('waits for an engine that cannot be reached, then gives it up', async () => {

@@ -1,6 +1,7 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sendObject } from './testkit/engine.ts';
+import { publishing, RunningIndexer } from './testkit/indexer.ts';
 import { group, policy, type Document } from './testkit/manifests.ts';
 import { metric, type RunningRouter } from './testkit/router.ts';
 import { until } from './testkit/until.ts';
@@ -43,6 +44,46 @@ describe('a KV manager', () => {
     const router = await world.serve(knownBy(manager.address, [engines[0].address], '5s'));
     expect((await world.client.chat('m')).status).toBe(200);
     expect(await failures(router, 'answer_invalid')).toBe(1);
+  });
+});
+
+describe('cache-indexer as KV manager', () => {
+  let indexer: RunningIndexer | null = null;
+  afterEach(async () => {
+    await indexer?.close();
+    indexer = null;
+  });
+
+  const system = { role: 'system', content: 'word '.repeat(400) };
+  const turn = (user: string): object[] => [system, { role: 'user', content: user }];
+
+  it('sends chats where their prefix is, and again after it was killed', async () => {
+    const engines = await world.sim(3, 'm', { kvEvents: { events: 'tcp://127.0.0.1:0', replay: 'tcp://127.0.0.1:0' } });
+    const running = await RunningIndexer.start([publishing('m', engines)]);
+    indexer = running;
+    const addresses = engines.map((engine) => engine.address);
+    const router = await world.serve(knownBy(running.address, addresses, '5s'));
+    expect((await world.client.chat('m', { messages: turn('one') })).status).toBe(200);
+    const first = engines.findIndex((engine) => engine.state().requests === 1);
+    const seen = () => running.matched({ model: 'm', messages: turn('two') });
+    await until('the hit is seen', async () => (await seen())[`e${first + 1}`] > 0);
+    for (let i = 0; i < 6; i++) await world.client.chat('m', { messages: turn(`more ${i}`) });
+    expect(engines[first].state().requests).toBe(7);
+    await running.restart();
+    for (let i = 0; i < 6; i++) await world.client.chat('m', { messages: turn(`again ${i}`) });
+    expect(engines[first].state().requests).toBe(13);
+    expect(await metric(router, 'hermes_manager_failures_total')).toBe(0);
+  });
+
+  it('costs the hits when it is away, never a request', async () => {
+    const engines = await world.sim(2, 'm', { kvEvents: { events: 'tcp://127.0.0.1:0', replay: null } });
+    const running = await RunningIndexer.start([publishing('m', engines)]);
+    indexer = running;
+    const addresses = engines.map((engine) => engine.address);
+    const router = await world.serve(knownBy(running.address, addresses, '5s'));
+    await running.process.kill();
+    for (let i = 0; i < 8; i++) expect((await world.client.chat('m', { messages: turn(`${i}`) })).status).toBe(200);
+    expect(await metric(router, 'hermes_manager_failures_total')).toBe(8);
   });
 });
 

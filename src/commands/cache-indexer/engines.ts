@@ -15,7 +15,7 @@ import type { Connection } from '../../router/policy.ts';
 import { EndpointStates } from '../../router/states.ts';
 import { GroupTargets } from '../group-targets.ts';
 import type { Driven } from '../source.ts';
-import { eventSettingsOf, eventTargetOf } from './event-targets.ts';
+import { eventSettingsOf, eventTargetOf } from '../kv/event-targets.ts';
 import { EngineRoster, type EngineEntry } from './roster.ts';
 
 /** Milliseconds between scrapes of an engine: its load is a router's concern. */
@@ -100,13 +100,19 @@ export class Engines implements Driven {
       .map(({ key, condition }) => `${key}: ${condition.message}`);
   }
 
-  /** By key of the group; the same object while nothing has changed. */
+  /** By key of the group; a connection is the same object while nothing has changed. */
   connections(): Map<string, Connection> {
     return new Map(this.targets.targets.map(({ key }) => [key, this.targets.connection(key)]));
   }
 
   groupOf(address: string): string | null {
     return this.byAddress.get(address)?.group ?? null;
+  }
+
+  /** The key that the engine at an address wants; undefined for none. */
+  apiKeyOf(address: string): string | undefined {
+    const group = this.groupOf(address);
+    return group === null ? undefined : this.targets.connection(group).apiKey;
   }
 
   isReady(address: string): boolean {

@@ -1,16 +1,12 @@
-import { randomBytes } from 'node:crypto';
 import type { Discovery } from '../../controller/found.ts';
-import { BlockIndex } from '../../indexer/blocks/block-index.ts';
-import { askOverHttp, type AskSources } from '../../indexer/events/ask-sources.ts';
-import { KVEventSubscriptions } from '../../indexer/events/subscriptions.ts';
-import type { Holder } from '../../indexer/kv-events.ts';
 import type { Knowledge } from '../../indexer/serve/answer.ts';
 import { IndexLookup } from '../../indexer/serve/index-lookup.ts';
 import type { Log } from '../../observability/log.ts';
 import type { GaugeSource } from '../../observability/metrics.ts';
 import type { Clock } from '../../router/clock.ts';
+import { EventFeed } from '../kv/event-feed.ts';
+import { eventGauges, indexGauges, missGauge, streamGauge } from '../kv/gauges.ts';
 import { Engines, engineStates, type EngineState } from './engines.ts';
-import { engineGauge, eventGauges, indexGauges } from './gauges.ts';
 import { GroupTokenizers } from './group-tokenizers.ts';
 
 /**
@@ -18,11 +14,6 @@ import { GroupTokenizers } from './group-tokenizers.ts';
  * nothing is expected.
  */
 const bounds = { maxBlocks: 4_194_304, maxPlacements: 8_388_608, maxHolders: 4096, maxExpected: 1 };
-/** Entries of caches that are gone are freed so many at a time, so often (in milliseconds). */
-const sweepBudget = 20_000;
-const sweepInterval = 250;
-
-const noHolders: readonly Holder[] = Object.freeze([]);
 
 export interface IndexerOptions {
   readonly discovery: Discovery;
@@ -34,37 +25,19 @@ export interface IndexerOptions {
 export class Indexer {
   readonly engines: Engines;
   readonly knowledge: Knowledge;
-  private readonly options: IndexerOptions;
-  private readonly index: BlockIndex;
-  private readonly streams: KVEventSubscriptions;
+  private readonly feed: EventFeed;
   private readonly tokenizers: GroupTokenizers;
-  /** By key of the engine. */
-  private readonly holders = new Map<string, readonly Holder[]>();
-  private cancelSweep: () => void;
 
-  constructor(options: IndexerOptions) {
-    this.options = options;
-    const { discovery, clock, log } = options;
-    const secret = randomBytes(4).readUInt32LE();
-    this.index = new BlockIndex({ secret, clock, bounds });
-    this.streams = new KVEventSubscriptions({
-      registry: this.index,
-      sink: this.index,
-      ask: (address, signal) => this.ask(address, signal),
-      onHolders: (key, holders) => {
-        if (holders.length === 0) this.holders.delete(key);
-        else this.holders.set(key, holders);
-      },
-      clock,
-    });
+  constructor({ discovery, clock, log }: IndexerOptions) {
+    this.feed = new EventFeed({ clock, bounds, apiKeyOf: (address) => this.engines.apiKeyOf(address) });
     this.engines = new Engines({
       discovery,
-      holdersOf: (key) => this.holders.get(key) ?? noHolders,
+      holdersOf: (key) => this.feed.holdersOf(key),
       onChange: () => this.changed(),
       clock,
       log,
     });
-    const { engines } = this;
+    const { engines, feed } = this;
     this.tokenizers = new GroupTokenizers({
       groupOf: (address) => engines.groupOf(address),
       isReady: (address) => engines.isReady(address),
@@ -75,52 +48,35 @@ export class Indexer {
       get roster() {
         return engines.roster;
       },
-      blocks: new IndexLookup(this.index, secret),
+      blocks: new IndexLookup(feed.index, feed.secret),
       tokenizer: this.tokenizers,
     };
-    this.cancelSweep = clock.after(sweepInterval, this.sweep);
   }
 
   /** How each engine is followed. */
   states(): EngineState[] {
-    return engineStates(this.engines.followed, this.streams.states());
+    return engineStates(this.engines.followed, this.feed.streams.states());
   }
 
   gauges(): GaugeSource[] {
+    const { index, streams } = this.feed;
     return [
-      engineGauge(() => this.states()),
-      ...eventGauges(this.streams.counters),
-      ...indexGauges(this.index),
-      {
-        name: 'hermes_tokenizer_misses_total',
-        help: 'Prompts that could not be tokenised, by reason.',
-        read: () => [...this.tokenizers.misses].map(([reason, value]) => ({ labels: { reason }, value })),
-      },
+      streamGauge(() => this.states()),
+      ...eventGauges(() => streams.counters),
+      ...indexGauges(() => index),
+      missGauge(this.tokenizers.misses),
     ];
   }
 
   async close(): Promise<void> {
-    this.cancelSweep();
     this.engines.close();
     this.tokenizers.retain(new Map());
-    await this.streams.close();
+    await this.feed.close();
   }
 
   private changed(): void {
-    this.streams.reconcile(this.engines.followed.flatMap(({ target }) => ('reason' in target ? [] : [target])));
+    const { followed } = this.engines;
+    this.feed.streams.reconcile(followed.flatMap(({ target }) => ('reason' in target ? [] : [target])));
     this.tokenizers.retain(this.engines.connections());
   }
-
-  /** Engines may want the key that their group names. */
-  private ask(address: string, signal: AbortSignal): ReturnType<AskSources> {
-    const group = this.engines.groupOf(address);
-    const apiKey = group === null ? undefined : this.engines.connections().get(group)?.apiKey;
-    const headers = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
-    return askOverHttp(this.options.clock, headers)(address, signal);
-  }
-
-  private readonly sweep = (): void => {
-    this.index.sweep(sweepBudget);
-    this.cancelSweep = this.options.clock.after(sweepInterval, this.sweep);
-  };
 }

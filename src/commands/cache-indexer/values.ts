@@ -56,8 +56,10 @@ type Decoded =
 function decodeValues({ value: document }: ParsedDocument, namespace: string): Decoded {
   const misfit = misfitOf(document);
   if (misfit !== null) return { faults: [misfit] };
-  const { app, service } = isObject(document) ? document : {};
-  const value = withDefaults(valuesSchema, { app, ...(service === undefined ? {} : { service }) });
+  const given = isObject(document)
+    ? Object.entries(document).filter(([key]) => key === 'app' || key === 'service')
+    : [];
+  const value = withDefaults(valuesSchema, Object.fromEntries(given));
   const faults = faultsOf(valuesSchema, value);
   if (faults.length > 0) return { faults: faults.map((fault) => curesOf(fault, value)) };
   if (!Value.Check(valuesSchema, value)) throw new Error('two checks of values disagree; please report it');
@@ -66,8 +68,11 @@ function decodeValues({ value: document }: ParsedDocument, namespace: string): D
 
 function groupOf(values: Values, namespace: string): Decoded {
   const { labelSelector, portName, inferencePort } = values.app.serviceDiscovery;
-  const pairs = labelSelector.split(',').map((pair) => pair.split(/==?/).map((part) => part.trim()));
-  const matchLabels = Object.fromEntries(pairs);
+  const pairs = labelSelector.split(',').map((pair): [string, string] => {
+    const [label, value] = pair.split(/==?/).map((part) => part.trim());
+    return [label, value];
+  });
+  const matchLabels: Readonly<Record<string, string>> = Object.fromEntries(pairs);
   if (Object.keys(matchLabels).length < pairs.length)
     return { faults: [{ path: selectorPath, message: 'names a label twice', cure: 'name each label once' }] };
   const decoded = decodeResource({

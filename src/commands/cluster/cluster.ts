@@ -120,6 +120,7 @@ export class Cluster {
       peers,
       writer,
       revisions,
+      ready: () => this.notReady() === null,
       clock,
       log,
       onStatus: (state, status) => reporter.status(state, status),

@@ -28,6 +28,7 @@ let clock: ManualClock;
 let api: FakeApi;
 let state: ClusterState;
 let loop: StatusLoop;
+let ready: boolean;
 
 /** The loop of one replica that leads; `time` is what it reads the time from. */
 function leading(time: Clock, told: (id: string) => void = () => {}): StatusLoop {
@@ -38,6 +39,7 @@ function leading(time: Clock, told: (id: string) => void = () => {}): StatusLoop
     peers: { gather: () => Promise.resolve([viewOf({ replica: 'r', ready: true, policies: [] })]) },
     writer: new StatusWriter({ ...options, budget: new WriteBudget(time, 5), interval: 30_000 }),
     revisions: new RevisionWriter({ ...options, budget: new WriteBudget(time, 5) }),
+    ready: () => ready,
     clock: time,
     log: silentLog,
     onStatus: ({ watched }) => told(watched.id),
@@ -50,13 +52,14 @@ beforeEach(() => {
   clock = new ManualClock();
   api = new FakeApi(clock);
   state = new ClusterState();
+  ready = true;
 });
 
 const sent = (): string[] =>
   api.requests.map(({ request }) => {
-    const body: unknown = request.body;
-    const revision: unknown = Object(body).revision;
-    return revision === undefined ? `${request.method} status` : `${request.method} revision ${String(revision)}`;
+    const body = JSON.stringify(request.body);
+    const revision = /"revision":(\d+)/.exec(body)?.[1];
+    return revision === undefined ? `${request.method} status` : `${request.method} revision ${revision}`;
   });
 
 describe('the status loop', () => {
@@ -71,6 +74,21 @@ describe('the status loop', () => {
     const [status] = [...api.statuses.values()].filter((one) => one !== undefined);
     expect(status).toMatchObject({ observedGeneration: 2 });
     expect(JSON.stringify(status)).toContain('LastGoodInForce');
+  });
+
+  it('says nothing before a table is in force, and all soon after', async () => {
+    ready = false;
+    const broken = policy('p', 2, bad);
+    state.set(broken);
+    loop = leading(clock);
+    await pass(clock, 20_000);
+    expect(sent()).toEqual([]);
+    const before = policy('p', 1, good);
+    if (before.resource === null) throw new Error('not valid');
+    state.remember(broken.uid, { resource: before.resource, generation: 1, created: 0 });
+    ready = true;
+    await pass(clock, 600);
+    expect(JSON.stringify([...api.statuses.values()])).toContain('LastGoodInForce');
   });
 
   it('keeps nothing of a policy that was never valid', async () => {

@@ -24,6 +24,8 @@ export interface StatusLoopOptions {
   readonly peers: Pick<Peers, 'gather'>;
   readonly writer: StatusWriter;
   readonly revisions: RevisionWriter;
+  /** Whether a table is in force: before, nobody knows what is, and a last good version would be told to be none. */
+  readonly ready: () => boolean;
   readonly clock: Clock;
   readonly log: Log;
   /** Tells of a status that is about to be written. */
@@ -100,6 +102,7 @@ export class StatusLoop {
 
   private async round(term: number): Promise<void> {
     const { clock, assembly, resources, peers } = this.options;
+    if (!this.options.ready()) return;
     const now = clock.now();
     const all = now >= this.nextWhole;
     if (!all && this.touched.size === 0) return;

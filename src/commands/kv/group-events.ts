@@ -6,7 +6,7 @@ import type { EventTarget, TargetState } from '../../indexer/events/target.ts';
 import { HolderBook } from '../../indexer/holder-book.ts';
 import type { Clock } from '../../router/clock.ts';
 import { EventFeed } from './event-feed.ts';
-import { eventSettingsOf, eventTargetOf } from '../cache-indexer/event-targets.ts';
+import { eventSettingsOf, eventTargetOf } from './event-targets.ts';
 
 /** How the events of one group's engines arrive. */
 export interface GroupEvents {

@@ -27,7 +27,7 @@ export interface KVEventCounters {
   unknownEvents: number;
   /** Events of layers whose blocks say nothing of a prefix (sliding windows, state space): passed over. */
   otherGroups: number;
-  /** Blocks stored by hash alone, without their tokens: passed over. */
+  /** Blocks stored by hash alone, without their tokens: taken in where they are known already. */
   withoutTokens: number;
   /** Blocks stored with more or fewer tokens than their number and size say: passed over. */
   misaligned: number;

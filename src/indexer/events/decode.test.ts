@@ -199,6 +199,14 @@ describe('tiers', () => {
   });
 });
 
+test('a store by hash alone is told with a block size of 0', () => {
+  const placeholder = storedMap({ token_ids: [], block_size: 0, medium: 'CPU', extra_keys: null });
+  const { recorder, counters } = decodeAll(batch(placeholder, storedMap({ token_ids: [], block_size: 16 })));
+  const hashesOnly = { ...twoBlocks, tokens: [], blockSize: 0 };
+  expect(recorder.stores).toEqual([{ ...hashesOnly, tier: 1 }, hashesOnly]);
+  expect([counters.withoutTokens, counters.blocksStored]).toEqual([4, 4]);
+});
+
 describe('hybrid models', () => {
   test('blocks of sliding windows and state spaces are passed over, and so are their removals', () => {
     const { recorder, counters, whole } = decodeAll(
@@ -225,7 +233,6 @@ describe('events that cannot be used are passed over and counted, and the others
   const cases: [string, unknown, Partial<KVEventCounters>, boolean][] = [
     ['an unknown type', { type: 'BlockMoved', block_hashes: 'odd' }, { unknownEvents: 1 }, true],
     ['an unknown type in a list', ['BlockMoved', 1, 'odd'], { unknownEvents: 1 }, true],
-    ['a store by hash alone', storedMap({ token_ids: [], block_size: 0 }), { withoutTokens: 2 }, true],
     ['fewer hashes than tokens', storedMap({ block_hashes: [1n] }), { misaligned: 1 }, true],
     ['a block of no tokens', storedMap({ block_size: 0 }), { misaligned: 1 }, true],
     ['a store of nothing', storedMap({ block_hashes: [], token_ids: [] }), {}, true],

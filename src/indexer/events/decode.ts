@@ -161,9 +161,18 @@ export class KVEventDecoder {
     if (fields.prefix !== null) origin.groups.learn(fields.group, !fields.prefix);
     if (fields.count === 0) return;
     if (origin.groups.has(fields.group)) counters.otherGroups += 1;
-    else if (fields.tokenCount === 0) counters.withoutTokens += fields.count;
+    else if (fields.tokenCount === 0) this.tellHashes(origin.holder);
     else if (fields.blockSize === 0 || fields.tokenCount !== fields.count * fields.blockSize) counters.misaligned += 1;
     else this.tell(origin.holder);
+  }
+
+  /** What an offloading connector copies it may tell by hash alone; a sink knows such blocks if it has seen them stored. */
+  private tellHashes(holder: Holder): void {
+    const { fields, counters } = this;
+    fields.blockSize = 0;
+    counters.withoutTokens += fields.count;
+    counters.blocksStored += fields.count;
+    this.sink.stored(holder, fields);
   }
 
   private tell(holder: Holder): void {

@@ -204,7 +204,7 @@ describe('with replay', () => {
   });
 
   test('a replay that fails after a reconnect leaves nothing that the engine before may have told', () => {
-    const { log, order, told, failed } = start();
+    const { log, order, told, failed, reconnect } = start();
     told('a0', 'a1');
     reconnect();
     told('b2');
@@ -225,7 +225,7 @@ describe('with replay', () => {
   });
 
   test('a connection that was lost for a moment costs nothing', () => {
-    const { log, order, told, replayed, ended, counters } = start();
+    const { log, reconnect, told, replayed, ended, counters } = start();
     told('a0', 'a1');
     reconnect();
     replayed('a1', 'a2');
@@ -240,7 +240,7 @@ describe('with replay', () => {
     ['has said as much as the old one', ['b2'], ['b0', 'b1', 'b2']],
     ['has said more', ['b2', 'b3'], ['b0', 'b1', 'b2', 'b3']],
   ])('after a reconnect a new engine is known, also when it %s', (_name, answer, all) => {
-    const { log, order, told, replayed, ended, counters } = start();
+    const { log, reconnect, told, replayed, ended, counters } = start();
     told('a0', 'a1', 'a2');
     reconnect();
     replayed(...answer);

@@ -75,14 +75,11 @@ export class StreamOrder {
    */
   disconnected(): void {
     if (this.state === 'replaying') this.actions.cancelReplay();
-    if (this.actions.hasReplay) {
-      this.uncertain = this.known;
-      this.state = 'away';
-      return;
-    }
+    // What has waited is lost with its replay; the next one tells it again if it is still true.
     this.forgetPending();
-    this.state = 'live';
-    if (this.known) this.drop();
+    this.uncertain = this.known;
+    this.state = this.actions.hasReplay ? 'away' : 'live';
+    if (this.known && !this.actions.hasReplay) this.drop();
   }
 
   /** The connection stands; batches may have come over it before this is heard. What was published before is replayed. */

@@ -11,13 +11,9 @@ export class Announced {
   private caches: (BlockCache | undefined)[] = [];
   private total = 0;
 
-  /** `limitBlocks`: `full` beyond these. */
+  /** `limitBlocks`: beyond these it starts anew. */
   constructor(limitBlocks: number) {
     this.limitBlocks = limitBlocks;
-  }
-
-  get full(): boolean {
-    return this.total >= this.limitBlocks;
   }
 
   get blocks(): number {
@@ -36,6 +32,7 @@ export class Announced {
 
   /** The chain has been told. `extending`: the first key is the parent of the others. */
   add(slot: number, keys: Uint32Array, extending: boolean): void {
+    if (this.total >= this.limitBlocks) this.renew();
     const cache = (this.caches[slot] ??= new BlockCache(unlimited));
     const before = cache.size;
     if (extending) cache.extend(keys, keys.length / 2);

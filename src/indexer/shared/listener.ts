@@ -19,6 +19,11 @@ export interface ListenerOptions {
   readonly counters: SharedPrefixCounters;
   /** This replica's own name as a writer, in hex. */
   readonly self: string;
+  /**
+   * Whether what others tell need not be told again. While a replica reads what lies in the stream already it need not
+   * remember so much: it tells what it routes once itself, and that stays in the stream the longer.
+   */
+  readonly live: () => boolean;
 }
 
 /** Longer entries are not written by us; opening one would only cost time. */
@@ -93,12 +98,12 @@ export class Listener {
   }
 
   private learn(slot: number, { keys, extends: extending }: BatchRecord): void {
-    const { index, announced, counters } = this.options;
+    const { index, announced, counters, live } = this.options;
     if (!index.learn(slot, keys, extending)) {
       counters.orphaned += 1;
       return;
     }
     counters.learnedBlocks += keys.length / 2 - (extending ? 1 : 0);
-    announced.add(slot, keys, extending);
+    if (live()) announced.add(slot, keys, extending);
   }
 }

@@ -13,6 +13,9 @@ export class Outbox {
   private readonly ends = new Int32Array(mostRecords);
   private readonly keys = new Uint32Array(2 * mostKeys);
   private records = 0;
+  /** Records handed out already, and their keys. */
+  private done = 0;
+  private doneKeys = 0;
   private used = 0;
 
   get empty(): boolean {
@@ -33,15 +36,19 @@ export class Outbox {
     this.records = records + 1;
   }
 
-  /** Hands out what is there, in order; empty afterwards. */
-  drain(read: OutboxReader): void {
-    const { records } = this;
-    for (let i = 0, start = 0; i < records; i++) {
-      const end = this.ends[i];
-      read(this.slots[i], this.keys.subarray(2 * start, 2 * end));
-      start = end;
+  /** Hands out the next `most` requests, in order; returns whether there are more. */
+  drain(read: OutboxReader, most: number): boolean {
+    const stop = Math.min(this.records, this.done + most);
+    for (; this.done < stop; this.done++) {
+      const end = this.ends[this.done];
+      read(this.slots[this.done], this.keys.subarray(2 * this.doneKeys, 2 * end));
+      this.doneKeys = end;
     }
+    if (this.done < this.records) return true;
     this.records = 0;
     this.used = 0;
+    this.done = 0;
+    this.doneKeys = 0;
+    return false;
   }
 }

@@ -14,6 +14,8 @@ import { Teller } from './teller.ts';
 
 /** Milliseconds that what was routed waits for company. */
 const flushInterval = 50;
+/** Requests whose blocks are looked at without a break. */
+const flushedAtOnce = 8;
 /** Bytes of entries that the stream keeps, whoever wrote them. */
 export const defaultStreamBytes = 32 * 1024 * 1024;
 /** Milliseconds that entries are kept. */
@@ -69,7 +71,7 @@ export class SharedPrefixStore implements PrefixSource {
   private readonly options: SharedPrefixStoreOptions;
   private readonly counts = noCounts();
   private readonly engines: Engines;
-  readonly teller: Teller;
+  private readonly teller: Teller;
   private readonly listener: Listener;
   private readonly place: Place;
   private readonly recalls = new Set<number>();
@@ -105,6 +107,7 @@ export class SharedPrefixStore implements PrefixSource {
       unsealer: new Unsealer(prefixKey, stream),
       counters: counts,
       self: sealer.writer.toString('hex'),
+      live: () => this.place.warm,
     });
     this.place = { position: '0-0', warm: false, ledger: new Ledger(streamBytes, keepFor) };
     this.current = { connected: false, warm: false, since: clock.now(), reason: 'Connecting', message: 'connecting' };
@@ -113,6 +116,11 @@ export class SharedPrefixStore implements PrefixSource {
 
   get state(): SharedPrefixState {
     return this.current;
+  }
+
+  /** Bytes of entries that wait to be written. */
+  get pendingBytes(): number {
+    return this.teller.queue.bytes;
   }
 
   match(request: InferenceRequest, candidates: Candidates, out: Float64Array): void {
@@ -135,7 +143,7 @@ export class SharedPrefixStore implements PrefixSource {
   /** The engines of the group: before the first request goes there, and whenever they change. */
   reconcile(engines: readonly SharedEngine[]): void {
     // What has been routed so far is about those that had the slots until now.
-    this.teller.flush();
+    this.teller.flush(Infinity);
     const { changed, missed } = this.engines.reconcile(engines);
     for (const slot of changed) this.teller.announced.forget(slot);
     this.recall(missed);
@@ -172,8 +180,12 @@ export class SharedPrefixStore implements PrefixSource {
   }
 
   private readonly flush = (): void => {
+    // In small bites: books that grow take a moment, and requests go between.
+    if (this.teller.flush(flushedAtOnce)) {
+      setImmediate(this.flush);
+      return;
+    }
     this.scheduled = false;
-    this.teller.flush();
     this.session?.wake();
   };
 

@@ -8,7 +8,7 @@ import { SendQueue } from './send-queue.ts';
 
 /** Blocks of an epoch: 4 MiB of keys in the stream, 14 MB of memory here. */
 const epochBlocks = 524_288;
-/** Entries that wait while the store is away. */
+/** Bytes of entries that wait while the store is away. */
 const queueBytes = 4 * 1024 * 1024;
 
 export interface TellerOptions {
@@ -46,21 +46,22 @@ export class Teller {
     this.outbox.add(slot, keys, blocks);
   }
 
-  /** Makes entries of what has come since the last time. */
-  flush(): void {
+  /** Makes entries of the next `most` requests that came since the last time; returns whether there are more. */
+  flush(most: number): boolean {
     const { now, epochAge, counters } = this.options;
-    if (this.announced.full || now() - this.epochStart >= epochAge) this.renew();
+    if (now() - this.epochStart >= epochAge) this.renew();
     counters.dropped += this.outbox.dropped;
     this.outbox.dropped = 0;
-    this.outbox.drain((slot, keys) => this.tell(slot, keys));
-    this.push();
+    const more = this.outbox.drain((slot, keys) => this.tell(slot, keys), most);
+    if (!more) this.push();
     // What was dropped counted as told: from here on nothing does.
     if (this.overflowed) this.renew();
+    return more;
   }
 
   /** An engine whose start time nobody knows has restarted: what was told of it is void. */
   forget(slot: number): void {
-    this.flush();
+    this.flush(Infinity);
     const engine = this.options.engines.nameOf(slot);
     if (engine === null) return;
     this.announced.forget(slot);

@@ -129,10 +129,12 @@ export class EngineRenderer implements Renderer {
   }
 
   private settle({ status, text }: Answer, { breaker, ticket }: Admitted): Outcome {
-    // An engine that refuses one prompt is alive: a client must not be able to shut it off for all.
-    if (status !== 200 && status < 500) breaker.succeeded(ticket);
-    else if (status !== 200) breaker.failed(ticket);
-    if (status !== 200) return 'status';
+    if (status !== 200) {
+      // An engine that refuses one prompt is alive: a client must not be able to shut it off for all.
+      if (status >= 500 || isPathMissing(status, text)) breaker.failed(ticket);
+      else breaker.succeeded(ticket);
+      return 'status';
+    }
     const ids = text === null ? null : parseAnswer(text);
     if (ids === null) breaker.failed(ticket);
     else breaker.succeeded(ticket);
@@ -150,6 +152,11 @@ interface Answer {
   readonly status: number;
   /** Null where it is over the limit. */
   readonly text: string | null;
+}
+
+/** Whether it is the path that the engine does not know; an unknown model comes as an error object. */
+function isPathMissing(status: number, text: string | null): boolean {
+  return (status === 404 || status === 405) && text?.includes('"error"') !== true;
 }
 
 /** Our own timer covers waiting and reading; a connection attempt outlives its question, so it has a limit. */

@@ -278,11 +278,25 @@ describe('what an engine may do wrong', () => {
     expect(misses).toEqual([...Array<TokenMiss>(5).fill('unreachable'), 'breaker_open']);
   });
 
-  it('refusals of single requests shut nobody off', async () => {
-    const one = await engine((_body, response) => response.writeHead(400).end());
+  it.each([
+    [400, ''],
+    [404, '{"error":{"message":"The model does not exist."}}'],
+  ])('refusals of single requests shut nobody off: %i', async (status, answer) => {
+    const one = await engine((_body, response) => response.writeHead(status).end(answer));
     const { text } = asking(one)();
     for (let i = 0; i < 12; i++) await text(`prompt ${i}`);
     expect(one.seen).toHaveLength(12);
+  });
+
+  it.each([
+    [404, '{"detail":"Not Found"}'],
+    [405, ''],
+  ])('an engine without the path is asked no more after five times: %i', async (status, answer) => {
+    const one = await engine((_body, response) => response.writeHead(status).end(answer));
+    const { text, misses } = asking(one)();
+    for (let i = 0; i < 12; i++) await text(`prompt ${i}`);
+    expect(one.seen).toHaveLength(5);
+    expect(misses.at(-1)).toBe('breaker_open');
   });
 
   it('closing ends what is under way', async () => {

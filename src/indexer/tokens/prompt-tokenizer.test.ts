@@ -298,6 +298,27 @@ describe('a chat that grows', () => {
     expect(tokenizer.counts.composed).toBeGreaterThan(composed);
   });
 
+  it.each(['grown', 'repeated'])(
+    'that is %s is checked once in fifty times, should no anchor betray a new template',
+    async (how) => {
+      const signed = (name: string) =>
+        filesWith(`{% if messages[0].role == 'system' %}<|im_start|>${name}<|im_end|>{% endif %}${chatML}`);
+      const { tokens, whole, tokenizer, renderer } = over('x');
+      renderer.files = signed('one');
+      const first = [...turnsOf([system('s'), user('q')], 60)];
+      for (const messages of first.slice(0, 8)) await tokens(messages);
+      renderer.files = signed('two');
+      let wrong = 0;
+      for (let i = 8; i < 60; i++) {
+        const messages = first[how === 'grown' ? i : 7];
+        if (JSON.stringify(await tokens(messages)) !== JSON.stringify(whole(messages))) wrong += 1;
+      }
+      expect(wrong).toBeGreaterThan(40);
+      expect(wrong).toBeLessThanOrEqual(50);
+      expect(tokenizer.counts.disagreed).toBe(1);
+    },
+  );
+
   it('is not composed while the engine gives no anchors, and asks for them in vain three times only', async () => {
     const { tokens, renderer, tokenizer } = over(
       `{% if messages|length == 1 and messages[0].content == 'x' %}${raise}{% endif %}${chatML}`,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parseFault, FaultError, type Fault } from '../faults.ts';
 import type { SimHost } from '../host.ts';
-import { eventTopic, replayBatches } from '../kv-publisher.ts';
+import { eventTopic, replayBatches, type KvEventAddresses } from '../kv-publisher.ts';
 import { detokenize, tokenize } from '../tokens.ts';
 import { badBody, internalError, serviceUnavailable } from './errors.ts';
 import { missingField, parseBody, stringField, type Body } from './body.ts';
@@ -51,7 +51,7 @@ export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['/sleep', post(({ host }) => (host.sleep(), null))],
   ['/wake_up', post(({ host }) => (host.wake(), null))],
   ['/is_sleeping', get(({ host }) => ({ is_sleeping: host.engine.sleeping }))],
-  ['/reset_prefix_cache', post(({ host }) => (host.engine.clearCache(), null))],
+  ['/reset_prefix_cache', post(({ host }) => (host.clearCache(), null))],
   ['/sim/state', get(({ host }) => host.state())],
   ['/sim/fault', post(setFault)],
 ]);
@@ -113,7 +113,13 @@ function requestId(request: IncomingMessage): string {
 }
 
 function sendMetrics({ host, response }: Call): Promise<void> {
-  const body = Buffer.from(exposition(host.engine, host.models.base, host.firstTokens));
+  const body = Buffer.from(
+    exposition(
+      host.ranks.map(({ engine }) => engine),
+      host.models.base,
+      host.firstTokens,
+    ),
+  );
   const type = 'text/plain; version=1.0.0; charset=utf-8';
   response.writeHead(200, { 'content-type': type, 'content-length': body.length }).end(body);
   return Promise.resolve();
@@ -138,20 +144,22 @@ function detokenizeBody(_call: Call, bytes: Buffer): object {
   return { prompt: detokenize(tokens) };
 }
 
-/** Where KV events come out, by data-parallel rank; there is one rank. */
-function eventSources({ publisher }: SimHost): object {
-  if (publisher === null) return {};
+/** Where KV events come out, by data-parallel rank. */
+function eventSources({ ranks }: SimHost): object {
+  const sources = ranks.flatMap(({ publisher }) => publisher ?? []);
+  return Object.fromEntries(sources.map(({ addresses }, rank) => [String(rank), eventSource(addresses)]));
+}
+
+function eventSource({ events, replay }: KvEventAddresses): object {
   return {
-    '0': {
-      enable_kv_cache_events: true,
-      publisher: 'zmq',
-      endpoint: publisher.addresses.events,
-      replay_endpoint: publisher.addresses.replay,
-      buffer_steps: replayBatches,
-      hwm: 100_000,
-      max_queue_size: 100_000,
-      topic: eventTopic,
-    },
+    enable_kv_cache_events: true,
+    publisher: 'zmq',
+    endpoint: events,
+    replay_endpoint: replay,
+    buffer_steps: replayBatches,
+    hwm: 100_000,
+    max_queue_size: 100_000,
+    topic: eventTopic,
   };
 }
 

@@ -92,7 +92,9 @@ describe('three replicas', () => {
     for (const client of clients) for (let i = 0; i < 20; i++) expect((await client.chat('m')).status).toBe(200);
     const status = await until('all traffic is in the status', async () => {
       const { status: now } = await object();
-      return (now?.traffic as { requestsPerMinute?: number } | undefined)?.requestsPerMinute === 60 && now;
+      const traffic = now?.traffic as { requestsPerMinute?: number } | undefined;
+      // More than any two of them have seen; a status that is 10 % behind is not written again.
+      return (traffic?.requestsPerMinute ?? 0) > 40 && now;
     });
     expect(status).toMatchObject({ programmedReplicas: 3, traffic: { observedReplicas: 3 } });
     const { endpoints } = status.scores as { endpoints: { name: string; group: string; sharePercent: number }[] };

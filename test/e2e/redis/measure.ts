@@ -54,14 +54,16 @@ function hotPath(): void {
     for (let i = 0; i < 50; i++) teller.routed(i % engines, prompts[i].keys, 250);
     routed.push(((performance.now() - start) / 50) * 1e6);
     for (const one of prompts) one.keys.fill(round * 977 + 1, 2 * 237);
-    start = performance.now();
-    teller.flush();
-    flush.push(performance.now() - start);
+    for (let more = true; more; flush.push(performance.now() - start)) {
+      start = performance.now();
+      more = teller.flush(8);
+    }
     for (let entry = teller.queue.first; entry !== null; entry = teller.queue.first) teller.queue.remove(entry);
   }
   show('routed, beyond the index, a prompt of 250 blocks', median(routed), 'ns');
-  show('flush of 50 such requests, 13 blocks of each new, median', median(flush), 'ms');
+  show('flush of 8 such requests, 13 blocks of each new, median', median(flush), 'ms');
   show('  99th percentile', percentile(flush, 0.99), 'ms');
+  show('  longest', percentile(flush, 1 - 1e-9), 'ms');
 }
 
 /** 1,000 requests a second for five seconds, of 250 blocks, 5 % of them new. */
@@ -100,13 +102,15 @@ async function warming(): Promise<void> {
     const one = prompts[i % prompts.length];
     for (let key = 0; key < 500; key++) one.keys[key] = (Math.random() * 2 ** 32) >>> 0;
     a.store.routed(request({ prompt: one }), i % engines);
-    if (i % 200 === 199) await until('written', () => a.store.counters.sent > 0 && a.store.teller.queue.bytes < 65_536);
+    if (i % 200 !== 199) continue;
+    await sleep(60);
+    await until('written', () => a.store.pendingBytes === 0);
   }
-  await until('written', () => a.store.teller.queue.bytes === 0);
   await sleep(500);
   show('stream', (await memory()) / 1e6, 'MB');
   const delay = monitorEventLoopDelay({ resolution: 1 });
   a.close();
+  await sleep(100);
   delay.enable();
   const start = performance.now();
   const b = new Replica({ target, engines });

@@ -18,13 +18,24 @@ export function install(): void {
 /** A real vLLM as a process group of its own. */
 export class RealEngine {
   readonly address: string;
+  /** Where it publishes its KV events. */
+  readonly kvEvents: { readonly events: string; readonly replay: string };
   private readonly process: ChildProcess;
   private output = '';
   private readonly exited: Promise<void>;
 
-  private constructor(port: number) {
+  private constructor([port, events, replay]: readonly number[]) {
     this.address = `127.0.0.1:${port}`;
-    this.process = spawn(here('serve.sh'), [folder, String(port)], {
+    this.kvEvents = { events: `tcp://*:${events}`, replay: `tcp://*:${replay}` };
+    const publisher = {
+      enable_kv_cache_events: true,
+      publisher: 'zmq',
+      endpoint: this.kvEvents.events,
+      replay_endpoint: this.kvEvents.replay,
+      topic: 'kv-events',
+    };
+    const flags = ['--kv-events-config', JSON.stringify(publisher)];
+    this.process = spawn(here('serve.sh'), [folder, String(port), ...flags], {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -34,7 +45,7 @@ export class RealEngine {
   }
 
   static async start(): Promise<RealEngine> {
-    const engine = new RealEngine(await freePort());
+    const engine = new RealEngine([await freePort(), await freePort(), await freePort()]);
     await until('vLLM is up', () => engine.isUp(), patience);
     return engine;
   }

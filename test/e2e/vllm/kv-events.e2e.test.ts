@@ -1,0 +1,136 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Client } from '../testkit/client.ts';
+import { publishing } from '../testkit/indexer.ts';
+import { policy } from '../testkit/manifests.ts';
+import { metric, startRouter, type RunningRouter } from '../testkit/router.ts';
+import { until } from '../testkit/until.ts';
+import { install, RealEngine } from './real-engine.ts';
+
+const model = 'tiny';
+/** Tokens in a block: what vLLM's CPU build needs at least. */
+const blockSize = 32;
+
+let engines: RealEngine[];
+let router: RunningRouter;
+let client: Client;
+
+beforeAll(async () => {
+  install();
+  engines = await Promise.all([RealEngine.start(), RealEngine.start()]);
+  const patient = { kvCache: { type: 'Events', tokenizer: { type: 'Engine', timeout: '5s' } } };
+  router = await startRouter([
+    publishing(model, engines, { models: [model], ...patient }),
+    policy(model, { strategy: { type: 'KVAware' }, debug: { headers: true } }),
+  ]);
+  client = new Client(router.proxy);
+  await until('the events of both arrive', async () => (await metric(router, 'hermes_kv_event_streams', 'phase="live"')) === 2); // prettier-ignore
+}, 900_000);
+
+afterAll(async () => {
+  await client.close();
+  await router.stop();
+  await Promise.all(engines.map((engine) => engine.kill()));
+});
+
+interface Turn {
+  readonly endpoint: string;
+  /** Cached tokens: what the router predicted, and what the engine counted. */
+  readonly predicted: number;
+  readonly cached: number;
+  readonly answer: string;
+}
+
+interface Answered {
+  readonly choices: readonly { readonly message: { readonly content: string } }[];
+  readonly usage: { readonly prompt_tokens_details: { readonly cached_tokens: number } | null };
+}
+
+async function chat(messages: readonly object[], fields: object = {}): Promise<Turn> {
+  const body = { model, messages, max_tokens: 8, temperature: 0, ...fields };
+  const { status, headers, text } = await client.post('/v1/chat/completions', body, {
+    headers: { 'x-hermes-debug': '1' },
+  });
+  expect([status, text.slice(0, 300)]).toEqual([200, expect.stringContaining('{')]);
+  const { choices, usage } = JSON.parse(text) as Answered;
+  return {
+    endpoint: String(headers['x-hermes-endpoint']),
+    predicted: Number(headers['x-hermes-cached-tokens']),
+    cached: usage.prompt_tokens_details?.cached_tokens ?? 0,
+    answer: choices[0].message.content,
+  };
+}
+
+const words = (topic: string, count: number): string =>
+  Array.from({ length: count }, (_, i) => `${topic} of parser ${i}`).join(', ');
+const system = (kind: number) => ({ role: 'system', content: words(`rule ${kind}`, 24) });
+const user = (content: string) => ({ role: 'user', content });
+
+/** A conversation of so many turns, each with the engine's own answer before it. */
+async function conversation(name: string, turns: number, fields: object = {}): Promise<Turn[]> {
+  const messages: object[] = [user(words(`story ${name}`, 16))];
+  const taken: Turn[] = [];
+  for (let i = 0; i < turns; i++) {
+    const turn = await chat(messages, fields);
+    taken.push(turn);
+    messages.push({ role: 'assistant', content: turn.answer }, user(words(`and ${name} ${i}`, 4)));
+  }
+  return taken;
+}
+
+/** One round of mixed work: shared system prompts, a growing chat, and one of a tenant of its own. */
+const round = (i: number): (() => Promise<Turn[]>)[] => [
+  async () => [await chat([system(i % 3), user(`question ${i}`)])],
+  async () => [await chat([system((i + 1) % 3), user(`other question ${i}`)])],
+  () => conversation(`c${i}`, 4),
+  () => conversation(`s${i % 2}`, 2, { cache_salt: `tenant ${i % 2}` }),
+];
+
+const right = (turns: readonly Turn[]): number =>
+  turns.filter(({ predicted, cached }) => predicted === cached).length / turns.length;
+
+describe('hits that real engines tell of', () => {
+  it('are those that they count: 200 mixed requests, one at a time, in caches that hold a part of them', async () => {
+    const turns: Turn[] = [];
+    for (let i = 0; i < 25; i++) for (const work of round(i)) turns.push(...(await work()));
+    const wrong = turns.filter(({ predicted, cached }) => predicted !== cached);
+    expect(turns.length).toBe(200);
+    expect(wrong).toEqual([]);
+    expect(turns.filter(({ cached }) => cached > 0).length).toBeGreaterThanOrEqual(0.6 * turns.length);
+    expect(await metric(router, 'hermes_kv_event_blocks_removed_total')).toBeGreaterThan(0);
+    expect(new Set(turns.map(({ endpoint }) => endpoint)).size).toBe(2);
+  }, 300_000);
+
+  it('are those that they count with few exceptions where eight clients ask at once', async () => {
+    const work = Array.from({ length: 25 }, (_, i) => round(100 + i)).flat();
+    const turns: Turn[] = [];
+    const one = async (): Promise<void> => {
+      for (let next = work.shift(); next !== undefined; next = work.shift()) turns.push(...(await next()));
+    };
+    await Promise.all(Array.from({ length: 8 }, one));
+    const errors = turns.map(({ predicted, cached }) => Math.abs(predicted - cached) / blockSize);
+    const mean = errors.reduce((sum, error) => sum + error, 0) / turns.length;
+    expect({ right: right(turns), mean }).toEqual({ right: expect.any(Number), mean: expect.any(Number) });
+    expect(right(turns)).toBeGreaterThanOrEqual(0.95);
+    expect(mean).toBeLessThanOrEqual(1);
+  }, 300_000);
+
+  it('send the second turn of a chat to where the first was', async () => {
+    const before = await Promise.all(engines.map((engine) => engine.gauge('vllm:prefix_cache_hits_total')));
+    const [first, second] = await conversation('second turn', 2);
+    expect(second.endpoint).toBe(first.endpoint);
+    const after = await Promise.all(engines.map((engine) => engine.gauge('vllm:prefix_cache_hits_total')));
+    const gained = after.map((hits, i) => hits - before[i]);
+    expect(gained[Number(first.endpoint.slice(1)) - 1]).toBeGreaterThanOrEqual(second.cached);
+    expect(second.cached).toBeGreaterThan(0);
+  });
+
+  it('are forgotten with an engine that dies, and told anew by the one that takes its place', async () => {
+    const [first] = await conversation('survivor', 1);
+    await engines[Number(first.endpoint.slice(1)) - 1].kill();
+    await until('its stream is not live', async () => (await metric(router, 'hermes_kv_event_streams', 'phase="live"')) === 1); // prettier-ignore
+    const turns = await conversation('survivor', 3);
+    expect(new Set(turns.map(({ endpoint }) => endpoint)).size).toBe(1);
+    expect(turns[0].endpoint).not.toBe(first.endpoint);
+    expect(right(turns)).toBe(1);
+  });
+});
