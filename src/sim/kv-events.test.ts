@@ -199,3 +199,35 @@ test('restart-events: the ports are closed for a while, then numbers start anew 
   });
   await engine.close();
 });
+
+test('every data-parallel rank has its own cache, its own ports, side by side, and its number in its batches', async () => {
+  const engine = await startSimEngine({ models: ['m'], ranks: 3, kvEvents: { events: loopback, replay: loopback } });
+  const sources: unknown = await (await fetch(`http://${engine.address}/kv_event_sources`)).json();
+  const shifted = (address: string, by: number): string => address.replace(/\d+$/, (port) => String(Number(port) + by));
+  const { events, replay } = engine.kvEvents ?? { events: '', replay: '' };
+  expect(sources).toMatchObject({
+    0: { endpoint: events, replay_endpoint: replay },
+    1: { endpoint: shifted(events, 1), replay_endpoint: shifted(replay ?? '', 1) },
+    2: { endpoint: shifted(events, 2), replay_endpoint: shifted(replay ?? '', 2) },
+  });
+  const prompts = [1, 2, 3].map((first) => Array.from({ length: 64 }, (_, i) => first * 100 + i));
+  const answers = prompts.map((prompt) =>
+    fetch(`http://${engine.address}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ prompt, max_tokens: 20 }),
+    }),
+  );
+  for (const answer of await Promise.all(answers)) await answer.arrayBuffer();
+  const metrics = await (await fetch(`http://${engine.address}/metrics`)).text();
+  for (const rank of [0, 1, 2]) {
+    expect(metrics).toContain(`vllm:prefix_cache_queries_total{engine="${rank}",model_name="m"} 64`);
+    const dealer = new Dealer({ linger: 0 });
+    dealer.connect(shifted(replay ?? '', rank));
+    await dealer.send(['', Buffer.alloc(8)]);
+    const [, , , payload] = await dealer.receive();
+    expect(decodeBatch(payload).rank).toBe(rank);
+    dealer.close();
+  }
+  await engine.close();
+});

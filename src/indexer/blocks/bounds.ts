@@ -10,7 +10,7 @@ export interface BlockIndexBounds {
   readonly maxExpected: number;
 }
 
-/** Enough for a hundred engines of 20,000 blocks each; at most 130 MB, committed as it fills. */
+/** Enough for a hundred engines of 20,000 blocks each; at most 132 MB, committed as it fills. */
 export const defaultBounds: BlockIndexBounds = {
   maxBlocks: 1_048_576,
   maxPlacements: 2_097_152,

@@ -3,8 +3,8 @@ import type { Expectations } from './expectations.ts';
 import { expectedPlane, type LaneSets } from './lane-sets.ts';
 import type { Lanes } from './lanes.ts';
 
-/** Ended at most by one call. */
-const endedAtOnce = 4096;
+/** Ended at most by one call: a decision must not wait for more than half a millisecond of it. */
+const endedAtOnce = 1024;
 
 /** What lanes are expected to hold soon: keeps nodes, sets of lanes and expectations in step. */
 export class ExpectedBlocks {

@@ -1,347 +1,27 @@
 import { execFile } from 'node:child_process';
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { encode } from '@msgpack/msgpack';
-import { afterEach, describe, expect, test, vi } from 'vitest';
-import { Publisher, Router } from 'zeromq';
-import { ManualClock } from '../../../test/fixtures/manual-clock.ts';
+import { afterEach, describe, expect, test } from 'vitest';
+import { noFault } from '../../sim/faults.ts';
 import { KvEventPublisher } from '../../sim/kv-publisher.ts';
-import type { Holder } from '../kv-events.ts';
-import { askOverHttp } from './ask-sources.ts';
-import { streamLimits } from './limits.ts';
-import { Recorder } from './recorder.fixture.ts';
-import { KVEventSubscriptions } from './subscriptions.ts';
-import type { EventTarget } from './target.ts';
+import { startSimEngine } from '../../sim/server.ts';
+import {
+  atEnd,
+  closeAll,
+  httpServer,
+  loopback,
+  portOf,
+  publisher,
+  storedBatch,
+  subscriptions,
+  targetOf,
+  until,
+} from './loopback.fixture.ts';
 
-const loopback = 'tcp://127.0.0.1:0';
-const closers: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
-});
-
-function portOf(endpoint: string | null): number {
-  return Number(endpoint?.slice(endpoint.lastIndexOf(':') + 1));
-}
-
-/** Waits, in turns of the event loop, until an assertion holds. */
-function until(holds: () => void): Promise<void> {
-  return vi.waitFor(holds, { timeout: 15_000, interval: 2 });
-}
-
-function storedBatch(...hashes: readonly number[]): Uint8Array {
-  const tokens = hashes.flatMap((hash) => [hash, hash]);
-  return encode([performance.now(), [['BlockStored', hashes, null, tokens, 2, null, 'GPU', null]]]);
-}
-
-/** A publisher of the simulator, with or without replay. */
-async function publisher(replays = true): Promise<KvEventPublisher> {
-  const asked = { events: loopback, replay: replays ? loopback : null };
-  const made = await KvEventPublisher.bind(asked, (error) => {
-    throw error;
-  });
-  closers.push(() => {
-    made.close();
-  });
-  return made;
-}
-
-function targetOf(addresses: { events: string; replay: string | null }, over: Partial<EventTarget> = {}): EventTarget {
-  return {
-    key: 'engine-a',
-    host: '127.0.0.1',
-    eventsPort: portOf(addresses.events),
-    replayPort: addresses.replay === null ? null : portOf(addresses.replay),
-    ranks: 1,
-    topic: 'kv-events',
-    api: null,
-    ...over,
-  };
-}
-
-function subscriptions(places = 100, limits = streamLimits) {
-  const clock = new ManualClock();
-  const recorder = new Recorder();
-  const open = new Set<Holder>();
-  const holders = new Map<string, readonly Holder[]>();
-  let next = 0;
-  const made = new KVEventSubscriptions({
-    sink: recorder,
-    clock,
-    limits,
-    ask: askOverHttp(clock),
-    onHolders: (key, told) => holders.set(key, told),
-    registry: {
-      open: () => {
-        if (open.size >= places) return null;
-        open.add(next);
-        return next++;
-      },
-      close: (holder) => {
-        recorder.held.delete(holder);
-        open.delete(holder);
-      },
-    },
-  });
-  closers.push(() => made.close());
-  const phases = (): string[] => made.states().map(({ phase }) => phase);
-  const held = (holder = 0): string[] => [...recorder.of(holder)];
-  return { made, clock, recorder, open, holders, phases, held, counters: made.counters };
-}
-
-describe('one engine', () => {
-  test('a new subscriber is told what was published before, then follows', async () => {
-    const engine = await publisher();
-    engine.publish(storedBatch(1, 2));
-    const { made, phases, held, counters } = subscriptions();
-    made.reconcile([targetOf(engine.addresses)]);
-    expect(phases()).toEqual(['connecting']);
-    await until(() => {
-      expect(held()).toEqual(['1', '2']);
-      expect(phases()).toEqual(['live']);
-    });
-    engine.publish(storedBatch(3));
-    await until(() => {
-      expect(held()).toEqual(['1', '2', '3']);
-    });
-    expect([counters.gaps, counters.dropped, counters.restarts]).toEqual([0, 0, 0]);
-  });
-
-  test('batches lost on the way are replayed', async () => {
-    const engine = await publisher();
-    const { made, phases, held, counters, recorder } = subscriptions();
-    made.reconcile([targetOf(engine.addresses)]);
-    await until(() => {
-      expect(phases()).toEqual(['live']);
-    });
-    engine.publish(storedBatch(1));
-    await until(() => {
-      expect(held()).toEqual(['1']);
-    });
-    engine.lose(2);
-    for (const hash of [2, 3, 4]) engine.publish(storedBatch(hash));
-    await until(() => {
-      expect(held()).toEqual(['1', '2', '3', '4']);
-    });
-    expect([counters.gaps, counters.dropped]).toEqual([1, 0]);
-    expect(recorder.calls.filter((call) => call.includes('stored')).length).toBe(4);
-  });
-
-  test('without a replay endpoint a gap drops the entries, and they grow again', async () => {
-    const engine = await publisher(false);
-    const { made, held, counters } = subscriptions();
-    made.reconcile([targetOf(engine.addresses)]);
-    await publishUntilHeard(engine, held);
-    engine.lose(1);
-    engine.publish(storedBatch(2));
-    engine.publish(storedBatch(3));
-    await until(() => {
-      expect(held()).toEqual(['3']);
-    });
-    expect([counters.gaps, counters.dropped]).toEqual([1, 1]);
-  });
-
-  test.each([true, false])(
-    'an engine that dies and comes back starts with an empty cache, replay: %s',
-    async (replays) => {
-      const engine = await publisher(replays);
-      const { made, held, phases, counters } = subscriptions();
-      made.reconcile([targetOf(engine.addresses)]);
-      await publishUntilHeard(engine, held);
-      engine.kill();
-      await until(() => {
-        expect(phases()).toEqual(['connecting']);
-      });
-      await engine.revive();
-      await publishUntilHeard(engine, held, 7);
-      expect(held()).toEqual(['7']);
-      expect(counters.disconnects).toBe(1);
-      expect(counters.restarts + counters.dropped).toBeGreaterThan(0);
-    },
-  );
-
-  /** Without replay a batch may be published before the subscription has arrived. */
-  async function publishUntilHeard(engine: KvEventPublisher, held: () => string[], hash = 1): Promise<void> {
-    await until(() => {
-      if (!held().includes(String(hash))) engine.publish(storedBatch(hash));
-      expect(held()).toContain(String(hash));
-    });
-  }
-
-  test('nobody there: given up after a while with a reason, and alive again when somebody is', async () => {
-    const engine = await publisher();
-    engine.kill();
-    const { made, phases, clock, held } = subscriptions();
-    made.reconcile([targetOf(engine.addresses)]);
-    await until(() => {
-      expect(made.states()[0].ranks.length).toBe(1);
-    });
-    clock.advance(streamLimits.giveUpAfter);
-    expect(phases()).toEqual(['given_up']);
-    expect(made.states()[0].reason).toContain('no connection');
-    await engine.revive();
-    engine.publish(storedBatch(5));
-    await until(() => {
-      expect(phases()).toEqual(['live']);
-      expect(held()).toEqual(['5']);
-    });
-    expect(made.states()[0].reason).toBe('');
-  });
-
-  test('a port that speaks something else is given up', async () => {
-    const server = await httpServer('nothing');
-    const { made, phases, clock } = subscriptions();
-    made.reconcile([targetOf({ events: `tcp://127.0.0.1:${server}`, replay: null })]);
-    await until(() => {
-      expect(made.states()[0].ranks.length).toBe(1);
-    });
-    clock.advance(streamLimits.giveUpAfter);
-    expect(phases()).toEqual(['given_up']);
-  });
-});
-
-describe('engines that misbehave', () => {
-  /** Raw sockets, to say anything. */
-  async function raw() {
-    const events = new Publisher({ linger: 0 });
-    const replay = new Router({ linger: 0 });
-    await events.bind(loopback);
-    await replay.bind(loopback);
-    closers.push(() => {
-      events.close();
-      replay.close();
-    });
-    const addresses = { events: events.lastEndpoint ?? '', replay: replay.lastEndpoint };
-    return { events, replay, addresses };
-  }
-
-  const number = (value: bigint): Buffer => {
-    const frame = Buffer.alloc(8);
-    frame.writeBigInt64BE(value);
-    return frame;
-  };
-
-  /** Answers every replay by what `answer` gives for its first number. */
-  async function answering(socket: Router, answer: (first: bigint) => (Uint8Array | string)[][]): Promise<void> {
-    for await (const [client, , start] of socket) {
-      for (const frames of answer(start.readBigUInt64BE())) await socket.send([client, ...frames]);
-    }
-  }
-
-  const end = ['', '', number(-1n), ''];
-
-  test('rubbish frames beside good ones are counted and passed over', async () => {
-    const { events, addresses } = await raw();
-    const { made, phases, held, counters } = subscriptions();
-    made.reconcile([targetOf({ ...addresses, replay: null })]);
-    await until(() => {
-      expect(phases()).toEqual(['live']);
-    });
-    let sequence = 0n;
-    await until(() => {
-      if (held().length === 0) void events.send(['kv-events', number(sequence++), storedBatch(1)]);
-      expect(held()).toEqual(['1']);
-    });
-    const rubbish: (Uint8Array | string)[][] = [
-      ['kv-events'],
-      ['kv-events', 'short', storedBatch(8)],
-      ['kv-events', number(-1n), storedBatch(8)],
-      ['kv-events', number(-7n), storedBatch(8)],
-      ['kv-events', number(sequence), storedBatch(8), 'more'],
-    ];
-    for (const frames of rubbish) await events.send(frames);
-    await events.send(['kv-events', number(sequence), storedBatch(2)]);
-    await until(() => {
-      expect(held()).toEqual(['1', '2']);
-    });
-    expect(counters.malformed).toMatchObject({ frames: 2, sequence: 3 });
-    await events.send(['kv-events', number(sequence + 1n), 'no batch']);
-    await events.send(['kv-events', number(sequence + 2n), storedBatch(3)]);
-    await until(() => {
-      expect(held()).toEqual(['3']);
-    });
-  });
-
-  test('a replay that hangs is given up in time, and tried again later', async () => {
-    const { events, replay, addresses } = await raw();
-    let firsts: bigint[] = [];
-    let answers: (Uint8Array | string)[][] = [];
-    void answering(replay, (first) => {
-      firsts.push(first);
-      return answers;
-    });
-    const { made, phases, held, clock, counters } = subscriptions();
-    made.reconcile([targetOf(addresses)]);
-    await until(() => {
-      expect(firsts).toEqual([0n]);
-    });
-    expect(phases()).toEqual(['replaying']);
-    let sequence = 5n;
-    await until(() => {
-      void events.send(['kv-events', number(sequence++), storedBatch(5)]);
-      clock.advance(streamLimits.replayIdle / 2);
-      expect(phases()).toEqual(['live']);
-      expect(held()).toEqual(['5']);
-    });
-    expect(counters.replayFailures).toBeGreaterThan(0);
-    answers = [
-      ['', 'kv-events', number(0n), storedBatch(1)],
-      ['', 'kv-events', number(sequence - 1n), storedBatch(5)],
-      end,
-    ];
-    firsts = [];
-    clock.advance(streamLimits.replayBackoff);
-    await until(() => {
-      expect(held()).toContain('5');
-      expect(phases()).toEqual(['live']);
-      expect(firsts.length).toBeGreaterThan(0);
-    });
-  });
-
-  test('a replay without topic frames is understood too', async () => {
-    const { replay, addresses } = await raw();
-    void answering(replay, () => [
-      ['', number(0n), storedBatch(1)],
-      ['', number(1n), storedBatch(2)],
-      ['', number(-1n), ''],
-    ]);
-    const { made, phases, held } = subscriptions();
-    made.reconcile([targetOf(addresses)]);
-    await until(() => {
-      expect(held()).toEqual(['1', '2']);
-      expect(phases()).toEqual(['live']);
-    });
-  });
-
-  test('a replay that answers with rubbish is given up after so much of it', async () => {
-    const { replay, addresses } = await raw();
-    void answering(replay, () => Array.from({ length: 40 }, () => ['not', 'a', 'replay']));
-    const { made, phases, held, counters } = subscriptions();
-    made.reconcile([targetOf(addresses)]);
-    await until(() => {
-      expect(phases()).toEqual(['live']);
-      expect(counters.replayFailures).toBe(1);
-    });
-    expect(counters.malformed.replay).toBe(streamLimits.replayRubbish + 1);
-    expect(held()).toEqual([]);
-  });
-
-  test('a message over the limit costs the connection, not the memory', async () => {
-    const { events, addresses } = await raw();
-    const { made, phases, counters } = subscriptions();
-    made.reconcile([targetOf({ ...addresses, replay: null })]);
-    await until(() => {
-      expect(phases()).toEqual(['live']);
-    });
-    await until(() => {
-      if (counters.disconnects === 0) void events.send(['kv-events', number(0n), Buffer.alloc(5 * 1024 * 1024)]);
-      expect(counters.disconnects).toBeGreaterThan(0);
-    });
-    expect(counters.messages).toBe(0);
-  });
-});
+afterEach(closeAll);
 
 describe('many engines', () => {
   test('an engine that goes away loses its holders before the call returns', async () => {
@@ -423,21 +103,6 @@ describe('many engines', () => {
   });
 });
 
-/** An HTTP server that answers every request alike; its port. */
-async function httpServer(body: string, status = 200): Promise<number> {
-  const server: Server = createServer((_request, response) => {
-    response.writeHead(status).end(body);
-  });
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(0, '127.0.0.1', resolve);
-  await promise;
-  closers.push(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
-
 describe('data-parallel ranks', () => {
   /** Publishers on neighbouring ports, as the ranks of one engine have them. */
   async function neighbours(): Promise<[KvEventPublisher, KvEventPublisher]> {
@@ -446,7 +111,7 @@ describe('data-parallel ranks', () => {
       const events = `tcp://127.0.0.1:${portOf(first.addresses.events) + 1}`;
       try {
         const second = await KvEventPublisher.bind({ events, replay: null }, () => undefined);
-        closers.push(() => {
+        atEnd(() => {
           second.close();
         });
         return [first, second];
@@ -493,7 +158,9 @@ describe('data-parallel ranks', () => {
       const all = (holders.get('engine-a') ?? []).map((holder) => [...recorder.of(holder)]);
       expect(all).toEqual([['1'], ['2']]);
     });
-    expect(made.states()[0].ranks.map(({ rank, phase }) => `${rank} ${phase}`)).toEqual(['0 live', '1 live']);
+    await until(() => {
+      expect(made.states()[0].ranks.map(({ rank, phase }) => `${rank} ${phase}`)).toEqual(['0 live', '1 live']);
+    });
   });
 
   test.each([
@@ -523,7 +190,7 @@ describe('data-parallel ranks', () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     server.listen(0, '127.0.0.1', resolve);
     await promise;
-    closers.push(() => server.close());
+    atEnd(() => server.close());
     const { made, phases, clock, open } = subscriptions();
     const api = `127.0.0.1:${(server.address() as AddressInfo).port}`;
     made.reconcile([targetOf({ events: 'tcp://127.0.0.1:1', replay: null }, { api })]);
@@ -534,4 +201,46 @@ describe('data-parallel ranks', () => {
     expect([...open]).toEqual([1]);
     expect(bodies).toEqual([]);
   });
+});
+
+test('a simulated engine of two ranks, through evictions, lost events and a restart: what is held is what it caches', async () => {
+  const service = { kvTokens: 1_600 };
+  const kvEvents = { events: loopback, replay: loopback };
+  const options = { models: ['m'], adapters: ['l'], ranks: 2, speedUp: 1_000, maxModelLength: 1_600 };
+  const engine = await startSimEngine({ ...options, service, kvEvents });
+  atEnd(() => engine.close());
+  const { made, phases, recorder, holders, counters } = subscriptions();
+  const target = targetOf({ events: engine.kvEvents?.events ?? '', replay: null }, { api: engine.address });
+  made.reconcile([target]);
+  const ask = async (turn: number): Promise<void> => {
+    const prompt = Array.from({ length: 100 + ((turn * 37) % 500) }, (_, i) => (turn % 11) * 1_000 + i);
+    const answer = await fetch(`http://${engine.address}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: turn % 5 === 0 ? 'l' : 'm', prompt, max_tokens: 3 }),
+    });
+    await answer.arrayBuffer();
+  };
+  const agrees = (): Promise<void> =>
+    until(() => {
+      const held = (holders.get('engine-a') ?? []).map((holder) => recorder.of(holder).size);
+      expect(held.length).toBe(2);
+      expect(held[0] + held[1]).toBe(engine.state().cachedBlocks);
+    });
+  await until(() => {
+    expect(made.states()[0].ranks.length).toBe(2);
+    expect(phases()).toEqual(['live']);
+  });
+  for (let turn = 0; turn < 20; turn += 2) await Promise.all([ask(turn), ask(turn + 1)]);
+  await agrees();
+  expect((holders.get('engine-a') ?? []).every((holder) => recorder.of(holder).size > 0)).toBe(true);
+  engine.setFault({ ...noFault, type: 'lose-events', count: 3 });
+  for (let turn = 20; turn < 60; turn += 2) await Promise.all([ask(turn), ask(turn + 1)]);
+  await agrees();
+  expect(counters.gaps).toBeGreaterThan(0);
+  engine.setFault({ ...noFault, type: 'restart-events', seconds: 0 });
+  for (let turn = 60; turn < 80; turn += 2) await Promise.all([ask(turn), ask(turn + 1)]);
+  await agrees();
+  expect(counters.disconnects).toBe(2);
+  expect(counters.blocksRemoved).toBeGreaterThan(0);
 });

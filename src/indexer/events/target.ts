@@ -1,5 +1,5 @@
 import type { Holder } from '../kv-events.ts';
-import type { EventSource } from './sources.ts';
+import { maxRanks, type EventSource } from './sources.ts';
 import type { StreamPhase } from './stream.ts';
 
 /** An engine whose KV events are wanted. */
@@ -11,7 +11,7 @@ export interface EventTarget {
   /** Port of rank 0; rank r is at port + r. */
   readonly eventsPort: number;
   readonly replayPort: number | null;
-  /** Data-parallel ranks; at least 1. */
+  /** Data-parallel ranks; at least 1, and what is above 256 is left out. */
   readonly ranks: number;
   readonly topic: string;
   /** `host:port` of the engine's API, asked which ports its ranks have; null to go by what stands here. */
@@ -46,7 +46,7 @@ export interface TargetState {
 
 /** The sources that a target stands for when its engine does not tell them. */
 export function assumedSources({ eventsPort, replayPort, ranks, topic }: EventTarget): EventSource[] {
-  return Array.from({ length: ranks }, (_, rank) => ({
+  return Array.from({ length: Math.min(ranks, maxRanks) }, (_, rank) => ({
     rank,
     eventsPort: eventsPort + rank,
     replayPort: replayPort === null ? null : replayPort + rank,

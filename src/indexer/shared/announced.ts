@@ -1,4 +1,4 @@
-import { BlockCache, bytesPerBlock } from '../block-cache.ts';
+import { BlockCache } from '../block-cache.ts';
 
 const unlimited = 2 ** 30;
 
@@ -14,15 +14,6 @@ export class Announced {
   /** `limitBlocks`: beyond these it starts anew. */
   constructor(limitBlocks: number) {
     this.limitBlocks = limitBlocks;
-  }
-
-  get blocks(): number {
-    return this.total;
-  }
-
-  /** Upper bound of the memory, in bytes. */
-  get bytes(): number {
-    return this.total * bytesPerBlock;
   }
 
   /** How many of the chain's first blocks are told already. */

@@ -30,6 +30,11 @@ class Stream {
     this.wake();
   }
 
+  private check(): void {
+    const { broken } = this;
+    if (broken instanceof Error) throw broken;
+  }
+
   private wake(): void {
     for (const ring of this.waiting) ring();
     this.waiting.clear();
@@ -38,7 +43,7 @@ class Stream {
   private async call(args: readonly (string | Uint8Array)[]): Promise<Reply> {
     const [name] = args.map(String);
     this.commands.push(name);
-    if (this.broken !== null) throw this.broken;
+    this.check();
     if (name === 'XADD') return this.add(args);
     if (name === 'XREVRANGE') return this.list(this.entries.slice(-1));
     if (name === 'XRANGE') return this.list(args[2] === '-' ? this.entries : []);
@@ -46,7 +51,7 @@ class Stream {
     const from = Number.parseInt(String(args.at(-1)), 10);
     if (args.includes('BLOCK') && this.entries.length <= from) {
       await new Promise<void>((resolve) => this.waiting.add(resolve));
-      if (this.broken !== null) throw this.broken;
+      this.check();
     }
     const news = this.entries.slice(from);
     return news.length === 0 ? null : [[Buffer.from('s'), this.list(news)]];
@@ -123,9 +128,10 @@ describe('SharedPrefixStore', () => {
     const stream = new Stream();
     const a = replica(stream);
     await calm();
-    for (const [wait, sent] of [[50, 1], [50, 1], [900_000, 2]] as const) {
-      a.store.routed(ask('abc'), 0);
+    for (const [wait, sent] of [[0, 1], [0, 1], [900_000, 2]] as const) {
       a.clock.advance(wait);
+      a.store.routed(ask('abc'), 0);
+      a.clock.advance(50);
       await calm();
       expect(a.store.counters.sent).toBe(sent);
     } // prettier-ignore

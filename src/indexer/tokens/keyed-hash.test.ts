@@ -34,6 +34,15 @@ describe('KeyedHash', () => {
     );
   });
 
+  it.each([
+    [['a'], ['a\0']],
+    [['', ''], ['\0\0\0\0']],
+    [[], ['']],
+    [['a', ''], ['a']],
+  ])('tells %j from %j', (one, other) => {
+    expect(keyOf(one)).not.toBe(keyOf(other));
+  });
+
   it('depends on its secret in both halves', () => {
     const other = new KeyedHash(Uint32Array.of(0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707346));
     const [low, high] = keyOf(['hello']).split(':');

@@ -57,13 +57,10 @@ export class LocalRenderer implements Renderer {
 
   private start(): Thread {
     const { folder, clock, onFault } = this.options;
-    const thread = new Thread(folder, clock, (fault) => {
-      // The one that was closed on purpose is no longer ours.
-      if (this.thread !== thread) return;
+    return new Thread(folder, clock, (fault) => {
       this.thread = null;
       onFault(fault);
     });
-    return thread;
   }
 }
 

@@ -154,6 +154,16 @@ describe('the operator', () => {
     await until('it is accepted again', async () => (await policyConditions()).Accepted === 'True/Accepted');
   });
 
+  it('tells a policy that an older one leaves it nothing, for as long as that is so', async () => {
+    await apply(group('g', addresses()), policy('p', '{backendRefs: [{name: g}], match: {models: [m]}}'));
+    await apply(policy('q', '{backendRefs: [{name: g}], match: {models: [m]}}'));
+    await until('it is told', async () => (await policyConditions('q')).Accepted === 'False/Conflicted');
+    expect((await policyConditions('p')).Accepted).toBe('True/Accepted');
+    await cluster.mustKubectl(['delete', 'rp', 'p', '-n', place.namespace]);
+    await until('it has its turn', async () => (await policyConditions('q')).Accepted === 'True/Accepted');
+    expect(await served()).toBe(200);
+  });
+
   it('refuses targets outside of the cluster unless it was told otherwise', async () => {
     await operator.stop();
     operator = await Operator.ready({ kubeconfig: place.kubeconfig, name: 'strict' });

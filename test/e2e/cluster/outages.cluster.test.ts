@@ -93,10 +93,10 @@ describe('while the API server is away', () => {
     await expectNothingLost();
     // A pod dies, and its address goes to somebody else's engine: nobody can tell the router.
     await engines[1].close();
-    foreign = await startSimEngine({ models: ['another-model'], host: ips[1], port });
     await untilMembers({ a: 'Ready', b: 'Unhealthy' }).catch(async (error: unknown) => {
       throw new Error(`${String(error)}; ${JSON.stringify(await members())}`);
     });
+    foreign = await startSimEngine({ models: ['another-model'], host: ips[1], port });
     await sleep(outage * 1000);
     expect(foreign.state().requests).toBe(0);
     expect((await members()).b).not.toBe('Ready');
