@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { duration } from './duration.ts';
 import { labelName, objectName, origin, port, urlPath } from './names.ts';
+import { prefixStore } from './prefix-store.ts';
 import { closed, withRules } from './schema-node.ts';
 import { union } from './union.ts';
 
@@ -76,7 +77,7 @@ export const kvCache = withRules(
       'there itself. Manager: a KV manager is asked. None: not at all.',
     { Events: events, Approximate: null, Manager: manager, None: null },
     { type: 'Approximate' },
-    { tokenizer: Type.Optional(tokenizer) },
+    { tokenizer: Type.Optional(tokenizer), prefixStore: Type.Optional(prefixStore) },
   ),
   [
     {
@@ -85,6 +86,13 @@ export const kvCache = withRules(
       cure: 'remove `tokenizer`, or write `type: Events`',
       field: 'tokenizer',
       check: (value) => value.type === 'Events' || value.tokenizer === undefined,
+    },
+    {
+      cel: "self.type in ['Approximate', 'Events'] || !has(self.prefixStore)",
+      message: 'goes with the types Approximate and Events only',
+      cure: 'remove `prefixStore`, or write `type: Approximate`',
+      field: 'prefixStore',
+      check: ({ type, prefixStore }) => type === 'Approximate' || type === 'Events' || prefixStore === undefined,
     },
   ],
 );

@@ -16,6 +16,7 @@ import { Router } from '../router/router.ts';
 import { EndpointStates } from '../router/states.ts';
 import { TableStore } from '../router/table.ts';
 import { GroupTargets } from './group-targets.ts';
+import { SharedStores } from './kv/shared-stores.ts';
 import { EventFollower } from './kv/group-events.ts';
 import { TokenLookups } from './kv/token-lookups.ts';
 import { PrefixSources } from './prefix-sources.ts';
@@ -42,6 +43,8 @@ export interface AssemblyOptions {
   readonly discovery: Discovery;
   /** Folder with the folders of mounted tokenizers. */
   readonly tokenizers?: string;
+  /** What shared prefixes are sealed with; without it none are shared. */
+  readonly prefixKey?: Uint8Array | null;
   /** Told of every decision. */
   readonly observer?: DecisionObserver;
   /** Endpoints of a group have come, gone or changed their readiness by themselves. */
@@ -68,6 +71,7 @@ export class Assembly {
   readonly sources: PrefixSources;
   readonly follower: EventFollower;
   readonly tokens: TokenLookups;
+  readonly stores: SharedStores;
   /** Seconds from a change at hand to its table in force, for which everything else in the process waits. */
   readonly tableTimes = new HistogramSeries(tableBuckets);
   verdicts: readonly Verdict[] = [];
@@ -96,7 +100,7 @@ export class Assembly {
       clock,
       fetch: new NodeProbe(clock),
       onChange: (key, change) => this.fleetChanged(key, change),
-      onRestart: (slot) => this.index.forget(slot),
+      onRestart: (slot) => this.forget(slot),
       onEvent: (event) => this.fleetEvent(event),
       maxScrapesPerSecond: options.maxScrapesPerSecond,
     });
@@ -104,7 +108,11 @@ export class Assembly {
     const calmLog = rateLimited(log, () => clock.now());
     this.tokens = new TokenLookups({ fleet, states, tokenizers: options.tokenizers ?? '', clock, log });
     this.follower = new EventFollower({ fleet, clock, apiKeyOf: (key) => this.groups.connection(key).apiKey });
-    this.sources = new PrefixSources({ index, follower: this.follower, tokens: this.tokens, clock, log: calmLog });
+    const { prefixKey = null } = options;
+    const startedAt = (slot: number): number => fleet.startedAt(slot);
+    this.stores = new SharedStores({ index, prefixKey, startedAt, clock, log: calmLog });
+    const { follower, tokens, stores } = this;
+    this.sources = new PrefixSources({ index, follower, tokens, stores, clock, log: calmLog });
     this.cancelCapacity = clock.after(capacityInterval, this.learnCapacities);
     this.nextAging = clock.now() + agingRound;
   }
@@ -156,12 +164,14 @@ export class Assembly {
 
   private surroundings(key: string, group: BackendGroup): GroupSurroundings {
     const connection = this.groups.connection(key);
+    const endpoints = this.fleet.endpoints(key);
+    const { secrets } = this.snapshot;
     return {
-      endpoints: this.fleet.endpoints(key),
+      endpoints,
       learnedModels: this.fleet.models(key),
       connection,
       discovered: this.groups.discovered(key),
-      ...this.sources.of(group, connection),
+      ...this.sources.of(group, { connection, endpoints, secrets }),
     };
   }
 
@@ -187,6 +197,11 @@ export class Assembly {
       log.error('compiling the routing table failed; the last one stays in force', { error: errorText(error) });
     }
   };
+
+  /** Nothing is cached at the slot any more, whose books a shared store keeps or we. */
+  private forget(slot: number): void {
+    if (!this.stores.forget(slot)) this.index.forget(slot);
+  }
 
   private fleetEvent(event: FleetEvent): void {
     const { type, group, endpoint, message } = event;

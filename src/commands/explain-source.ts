@@ -24,6 +24,8 @@ export interface ExplainParts {
   readonly book: ScoreBook<Explanation>;
   /** Bytes of a body at most. */
   readonly maxBody: number;
+  /** That of the front door. */
+  readonly promptSecret: number;
 }
 
 /** A decision as the admin API tells it. */
@@ -35,8 +37,8 @@ export interface ToldDecision extends Explanation {
 }
 
 /** Answers `/api/v1/explain` from the router itself. Hypothetical requests are read as the front door reads real ones. */
-export function explainSource({ store, router, book, maxBody }: ExplainParts): ExplainSource {
-  const scratch = new ScratchRequest();
+export function explainSource({ store, router, book, maxBody, promptSecret }: ExplainParts): ExplainSource {
+  const scratch = new ScratchRequest(promptSecret);
 
   async function hypothetical(asked: HypotheticalRequest): Promise<ToldDecision> {
     const path = enginePath(asked.path);

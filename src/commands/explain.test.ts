@@ -79,7 +79,7 @@ function world(models: readonly string[] = ['m', 'other']) {
         metrics: new Registry(),
         table: () => null,
         stats: () => ({ replica: 'r1', ready: true, policies: [] }),
-        explain: explainSource({ store, router, book, maxBody: 1000 }),
+        explain: explainSource({ store, router, book, promptSecret: 1, maxBody: 1000 }),
       },
       token,
     );

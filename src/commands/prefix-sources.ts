@@ -2,14 +2,17 @@ import type { BackendGroup } from '../api/backend-group.ts';
 import { parseDuration } from '../api/duration.ts';
 import type { KVCache } from '../api/kv-cache.ts';
 import { keyOf, type GroupSurroundings } from '../controller/compile.ts';
+import type { Secrets } from '../controller/secrets.ts';
 import type { ApproximateIndex } from '../indexer/approximate.ts';
 import { EventsSource } from '../indexer/events-source.ts';
 import { createManagerLookup, ManagerSource, type ManagerFailure, type OpenManagerLookup } from '../indexer/manager.ts';
 import type { Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
+import type { Endpoint } from '../router/endpoint.ts';
 import type { Connection } from '../router/policy.ts';
-import { noPrefixSource } from '../router/prefix.ts';
+import { noPrefixSource, type PrefixSource } from '../router/prefix.ts';
 import type { EventFollower } from './kv/group-events.ts';
+import type { SharedStores } from './kv/shared-stores.ts';
 import type { TokenLookups } from './kv/token-lookups.ts';
 
 interface Open {
@@ -22,9 +25,17 @@ export interface PrefixSourceParts {
   readonly index: ApproximateIndex;
   readonly follower: EventFollower;
   readonly tokens: TokenLookups;
+  readonly stores: SharedStores;
   readonly clock: Clock;
   /** Should be rate limited: a dead manager fails for every request. */
   readonly log: Log;
+}
+
+/** What a group's sources are made of besides its resource. */
+export interface GroupAround {
+  readonly connection: Connection;
+  readonly endpoints: readonly Endpoint[];
+  readonly secrets: Secrets;
 }
 
 type Sources = Pick<GroupSurroundings, 'prefixSource' | 'managerLookup' | 'tokenLookup'>;
@@ -35,22 +46,22 @@ export class PrefixSources {
   private readonly parts: PrefixSourceParts;
   private readonly managers = new Map<string, Open>();
   private readonly managerSource = new ManagerSource();
-  private readonly eventSources = new Map<string, EventsSource>();
+  private readonly eventSources = new Map<string, { readonly fallback: PrefixSource; readonly source: EventsSource }>();
 
   constructor(parts: PrefixSourceParts) {
     this.parts = parts;
   }
 
-  of(group: BackendGroup, connection: Connection): Sources {
+  of(group: BackendGroup, around: GroupAround): Sources {
     switch (group.spec.kvCache.type) {
       case 'None':
         return { prefixSource: noPrefixSource };
       case 'Approximate':
-        return { prefixSource: this.parts.index };
+        return { prefixSource: this.approximate(group, around) };
       case 'Manager':
         return { prefixSource: this.managerSource, managerLookup: this.manager(group).lookup };
       case 'Events':
-        return this.byEvents(group, connection);
+        return this.byEvents(group, around);
     }
   }
 
@@ -65,19 +76,26 @@ export class PrefixSources {
     const following = keysOf(groups, 'Events');
     for (const key of this.eventSources.keys()) if (!following.has(key)) this.eventSources.delete(key);
     this.parts.tokens.retain(following);
+    this.parts.stores.retain(new Set(groups.map(({ metadata }) => keyOf(metadata))));
   }
 
-  private byEvents(group: BackendGroup, connection: Connection): Sources {
-    const { index: fallback, follower, tokens } = this.parts;
+  /** What is guessed from what was sent: by this replica, or by all where they share it. */
+  private approximate(group: BackendGroup, { endpoints, secrets }: GroupAround): PrefixSource {
+    return this.parts.stores.of(group, endpoints, secrets) ?? this.parts.index;
+  }
+
+  private byEvents(group: BackendGroup, around: GroupAround): Sources {
+    const { follower, tokens } = this.parts;
     const key = keyOf(group.metadata);
-    let prefixSource = this.eventSources.get(key);
-    if (prefixSource === undefined) {
+    const fallback = this.approximate(group, around);
+    let known = this.eventSources.get(key);
+    if (known?.fallback !== fallback) {
       const { index, secret } = follower.need();
-      prefixSource = new EventsSource({ index, secret, book: follower.book, fallback, group: key });
-      this.eventSources.set(key, prefixSource);
+      known = { fallback, source: new EventsSource({ index, secret, book: follower.book, fallback, group: key }) };
+      this.eventSources.set(key, known);
     }
-    const tokenLookup = tokens.of(group, connection);
-    return { prefixSource, ...(tokenLookup === undefined ? {} : { tokenLookup }) };
+    const tokenLookup = tokens.of(group, around.connection);
+    return { prefixSource: known.source, ...(tokenLookup === undefined ? {} : { tokenLookup }) };
   }
 
   private manager(group: BackendGroup): OpenManagerLookup {

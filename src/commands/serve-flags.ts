@@ -17,6 +17,7 @@ export const serveDefaults = {
   'replica-name': '',
   'status-interval': '30s',
   tokenizers: '',
+  'prefix-key-file': '',
   'tls-cert': '',
   'tls-key': '',
   'max-body': '16Mi',
@@ -51,6 +52,7 @@ wrong in it is logged and told in the status, and the last good version stays.
   --replica-name NAME         of this replica (the host's name, in a pod the pod's)
   --status-interval DURATION  between writes of one object's figures (${serveDefaults['status-interval']})
   --tokenizers DIR            folders of tokenizers that groups may name (kvCache.tokenizer.local)
+  --prefix-key-file FILE      32 random bytes or more, the same in all replicas: what shared prefixes are sealed with
   --tls-cert, --tls-key FILE  TLS in front; renewed files are taken up
   --max-body SIZE             bytes of one request body (${serveDefaults['max-body']})
   --max-buffered SIZE         bytes of all bodies held at a time (${serveDefaults['max-buffered']})

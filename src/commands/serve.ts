@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { promptSecretOf } from '../indexer/shared/seal.ts';
 import { adminApp, isLoopbackName, metricsApp, type AdminSources } from '../observability/admin-server.ts';
 import { createLog, type Log } from '../observability/log.ts';
 import { createMetrics } from '../observability/metrics.ts';
@@ -17,6 +19,7 @@ import { Exit, UsageError, type CommandIo } from './io.ts';
 import { followTls, listen, OutsideError, readTls } from './listen.ts';
 import { openSource, replicaName } from './open-source.ts';
 import { explainSource } from './explain-source.ts';
+import { readPrefixKey } from './prefix-key.ts';
 import { policyReports } from './policy-reports.ts';
 import { serveDefaults, serveUsage, type ServeFlags } from './serve-flags.ts';
 import { gauges, tableTimes, tableView } from './views.ts';
@@ -59,6 +62,8 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
     ready: whyNotReady() === null,
     policies: policyReports(store.current, { traffic, book, generationOf: (policy) => source.generationOf(policy) }),
   });
+  const prefixKey = readPrefixKey(flags['prefix-key-file']);
+  const promptSecret = prefixKey === null ? randomBytes(4).readUInt32LE() : promptSecretOf(prefixKey);
   const source = await openSource(flags, { clock, log, token: () => token, report });
   const assembly = new Assembly({
     clock,
@@ -70,6 +75,7 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
     },
     discovery: source.discovery,
     tokenizers: flags.tokenizers,
+    prefixKey,
     observer: book,
     onGroupChange: (key) => source.groupChanged(key),
     onFleetEvent: (event) => source.fleetEvent(event),
@@ -83,6 +89,7 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
     clock,
     log,
     limits,
+    promptSecret,
     upstream: await upstreamClient(flags),
   });
   const tls = tlsFiles(flags);
@@ -106,7 +113,7 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
     notReady: whyNotReady,
     table: () => tableView(store.current, assembly.snapshot, assembly.verdicts, fleet),
     stats: report,
-    explain: explainSource({ store, router, book, maxBody: limits.maxBody }),
+    explain: explainSource({ store, router, book, maxBody: limits.maxBody, promptSecret }),
   };
   const small = [http.createServer(metricsApp(sources)), http.createServer(adminApp(sources, token))];
   // Before anybody can know that the router is there: a signal that comes right then drains it, too.

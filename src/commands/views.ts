@@ -2,7 +2,7 @@ import type { ManifestSnapshot } from '../controller/manifest-state.ts';
 import type { Verdict } from '../controller/conditions.ts';
 import type { Fleet } from '../datalayer/fleet.ts';
 import { histogramSamples } from '../observability/histogram.ts';
-import { eventGauges, indexGauges, missGauge, streamGauge } from './kv/gauges.ts';
+import { eventGauges, indexGauges, missGauge, storeGauges, streamGauge } from './kv/gauges.ts';
 import type { GaugeSource } from '../observability/metrics.ts';
 import type { MetricFamily } from '../observability/traffic.ts';
 import type { RoutingTable } from '../router/table.ts';
@@ -47,7 +47,7 @@ export function tableTimes({ tableTimes: series }: Pick<Assembly, 'tableTimes'>)
 
 /** Gauges that are read from the house when somebody scrapes. */
 export function gauges(assembly: Assembly, now: () => number): GaugeSource[] {
-  const { store, states, fleet, index, sources, follower, tokens } = assembly;
+  const { store, states, fleet, index, sources, follower, tokens, stores } = assembly;
   const perGroup = (value: (slots: readonly number[]) => number) => () =>
     [...store.current.groups.values()].map(({ key, endpoints }) => ({
       labels: { group: key },
@@ -61,6 +61,7 @@ export function gauges(assembly: Assembly, now: () => number): GaugeSource[] {
     ...eventGauges(() => follower.feed?.streams.counters),
     streamGauge(() => follower.streams),
     missGauge(tokens.misses),
+    ...storeGauges(stores),
     {
       name: 'hermes_requests_waiting',
       help: 'Own requests without a first byte, by group.',

@@ -99,6 +99,10 @@ export class SecretReader {
 
 function secretsOf({ metadata, spec }: BackendGroup): string[] {
   const { caSecretRef, apiKeySecretRef } = spec.connection;
+  const { prefixStore } = spec.kvCache;
+  const redis = prefixStore?.type === 'Redis' ? prefixStore.redis : undefined;
   const namespace = metadata.namespace ?? 'default';
-  return [caSecretRef, apiKeySecretRef].flatMap((ref) => (ref === undefined ? [] : [`${namespace}/${ref.name}`]));
+  return [caSecretRef, apiKeySecretRef, redis?.secretRef, redis?.tls?.caSecretRef].flatMap((ref) =>
+    ref === undefined ? [] : [`${namespace}/${ref.name}`],
+  );
 }

@@ -162,6 +162,11 @@ export class Fleet implements EndpointFeedback {
     return this.bySlot[slot]?.member.models ?? null;
   }
 
+  /** When the engine's process at the slot started, in seconds since 1970; 0 while that is not known. */
+  startedAt(slot: number): number {
+    return this.context.startTimes[slot];
+  }
+
   /** The LoRA adapters that the endpoint's engine last said it works with, or null. */
   lora(slot: number): LoraReport | null {
     return this.bySlot[slot]?.member.lora ?? null;

@@ -30,9 +30,6 @@ export interface ExchangeContext {
   ended(bodyBytes: number): void;
 }
 
-/** One for the whole process: what the index has learned of prompts must be found again by whoever reads them. */
-const promptSecret = Math.floor(Math.random() * 2 ** 32);
-
 /** The request as the decision sees it; one object for all, since a decision never awaits. */
 export class ScratchRequest implements InferenceRequest {
   model = '';
@@ -40,5 +37,10 @@ export class ScratchRequest implements InferenceRequest {
   headers: HeaderLookup = { get: () => undefined };
   known: Foreknowledge = nothingForeknown;
   requestId = '';
-  readonly prompt = new Prompt(promptSecret);
+  readonly prompt: Prompt;
+
+  /** `promptSecret`: one for the whole process, since prompts must be found again by whoever reads them. */
+  constructor(promptSecret?: number) {
+    this.prompt = new Prompt(promptSecret);
+  }
 }

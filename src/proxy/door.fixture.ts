@@ -94,6 +94,7 @@ export async function openDoor(answers: readonly (Answerer | string)[], options:
     telemetry,
     clock,
     log: createLog((line) => void door.logged.push(line)),
+    promptSecret: 1,
     limits: { maxBody: options.maxBody ?? 1024 * 1024, maxBuffered: options.maxBuffered ?? 1024 * 1024 * 16 },
   });
   const server = createProxyServer({ maxConnections: 0, clock: new ManualClock() }, (req, res) =>

@@ -33,6 +33,8 @@ export interface FrontDoorDependencies {
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: BodyLimits;
+  /** 32 bits that the keys of prompts depend on; the same for all who read one index. */
+  readonly promptSecret: number;
 }
 
 type InferenceRoute = Extract<Route, { kind: 'inference' }>;
@@ -62,7 +64,7 @@ export class FrontDoor {
       log,
       targets: new Targets(),
       deadlines: this.deadlines,
-      scratch: new ScratchRequest(),
+      scratch: new ScratchRequest(dependencies.promptSecret),
       budgetOf: (policy) => this.budgetOf(policy),
       draining: () => this.draining,
       ended: (bodyBytes) => this.ended(bodyBytes),

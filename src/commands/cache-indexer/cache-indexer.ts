@@ -1,6 +1,5 @@
 import { createLog, type Log } from '../../observability/log.ts';
 import { createMetrics } from '../../observability/metrics.ts';
-import { createProxyServer } from '../../proxy/server.ts';
 import { drainOnSignal } from '../drain.ts';
 import { countFlag, durationFlag, listenFlag, readFlags, type ListenAddress } from '../flags.ts';
 import { Exit, type CommandIo } from '../io.ts';
@@ -12,10 +11,8 @@ import { defaults, usage, usualHost, usualPort, type IndexerFlags } from './flag
 import { Indexer } from './indexer.ts';
 import { openGroups } from './open-groups.ts';
 import { ReadinessLatch } from './readiness.ts';
+import { indexerServer } from './server.ts';
 import { QuestionTelemetry } from './telemetry.ts';
-
-/** Milliseconds for a request to arrive, and for its answer to be read. */
-const patience = 30_000;
 
 /** `hermes-router cache-indexer`. Resolves to the exit code once the server has drained. */
 export async function runCacheIndexer(argv: readonly string[], io: CommandIo): Promise<number> {
@@ -52,10 +49,7 @@ async function serve(flags: IndexerFlags, log: Log): Promise<number> {
     clock,
     log,
   });
-  const server = createProxyServer(
-    { clock, maxConnections, timeouts: { headers: patience, request: patience, send: patience } },
-    (request, response) => door.handle(request, response),
-  );
+  const server = indexerServer(door, clock, maxConnections);
   source.start(indexer.engines);
   // Before anybody can know that the server is there: a signal that comes right then drains it, too.
   const drained = drainOnSignal({ server, frontDoor: door, log, ...drain, onSignal: () => undefined });

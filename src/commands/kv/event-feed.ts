@@ -7,7 +7,7 @@ import type { Holder } from '../../indexer/kv-events.ts';
 import type { Clock } from '../../router/clock.ts';
 
 /** Entries of caches that are gone are freed so many at a time, so often (in milliseconds). */
-const sweepBudget = 20_000;
+const sweepBudget = 4000;
 const sweepInterval = 250;
 
 const nobody: readonly Holder[] = Object.freeze([]);

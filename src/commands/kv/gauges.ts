@@ -3,6 +3,7 @@ import type { KVEventCounters } from '../../indexer/events/counters.ts';
 import type { StreamPhase } from '../../indexer/events/stream.ts';
 import type { TokenMiss } from '../../indexer/tokens/contract.ts';
 import type { GaugeSource } from '../../observability/metrics.ts';
+import type { SharedStores } from './shared-stores.ts';
 
 /** A gauge without labels; no sample while there is nothing to read. */
 const single = (name: string, help: string, value: () => number | undefined): GaugeSource => ({
@@ -75,6 +76,27 @@ export function streamGauge(states: () => readonly { readonly phase: StreamPhase
       }));
     },
   };
+}
+
+const shared = [
+  ['hermes_shared_prefix_sent_total', 'Entries written to shared prefix stores.', 'sent'],
+  ['hermes_shared_prefix_received_total', 'Entries of other replicas taken in.', 'received'],
+  ['hermes_shared_prefix_blocks_learned_total', 'Blocks learned from other replicas.', 'learnedBlocks'],
+  ['hermes_shared_prefix_dropped_total', 'Entries left out while a store was away or slow.', 'dropped'],
+  ['hermes_shared_prefix_foreign_total', 'Entries that do not open: another key, or rubbish.', 'foreign'],
+  ['hermes_shared_prefix_failures_total', 'Connections to shared prefix stores that failed or broke.', 'failures'],
+] as const;
+
+/** What replicas tell each other by Redis or Valkey. */
+export function storeGauges(stores: SharedStores): GaugeSource[] {
+  return [
+    ...shared.map(([name, help, count]) => single(name, help, () => stores.sum(count))),
+    {
+      name: 'hermes_shared_prefix_connected',
+      help: 'Whether the prefixes of a group are shared.',
+      read: () => [...stores.states()].map(([group, state]) => ({ labels: { group }, value: state.shared ? 1 : 0 })),
+    },
+  ];
 }
 
 export function missGauge(misses: ReadonlyMap<TokenMiss, number>): GaugeSource {

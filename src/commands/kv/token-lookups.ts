@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { BackendGroup } from '../../api/backend-group.ts';
 import { parseDuration } from '../../api/duration.ts';
 import type { Tokenizer as TokenizerSpec } from '../../api/kv-cache.ts';
@@ -8,6 +7,7 @@ import type { TokenIds, Tokenizer, TokenMiss } from '../../indexer/tokens/contra
 import { createEngineTokenizer, defaultTokenTimeout } from '../../indexer/tokens/engine-tokenizer.ts';
 import { createLocalTokenizer } from '../../indexer/tokens/local-tokenizer.ts';
 import { TokenMemory } from '../../indexer/tokens/memory.ts';
+import { tokenizerFolder, TokenizerFolderError } from '../../indexer/tokens/tokenizer-folder.ts';
 import { errorText, type Log } from '../../observability/log.ts';
 import type { Clock } from '../../router/clock.ts';
 import type { LookupQuery, PromptTokens, TokenLookup } from '../../router/foreknowledge.ts';
@@ -66,7 +66,7 @@ export class TokenLookups {
   }
 
   private make(key: string, spec: TokenizerSpec, connection: Connection): Tokenizer | null {
-    const { clock, log, tokenizers } = this.options;
+    const { clock, tokenizers } = this.options;
     const common = {
       clock,
       random: Math.random,
@@ -78,15 +78,19 @@ export class TokenLookups {
       return createEngineTokenizer({ ...common, connection, isReady: (address) => this.isReady(key, address) });
     }
     if (spec.type === 'Bytes') return null;
-    if (tokenizers === '') {
-      log.error('no tokenizers are mounted: start the router with --tokenizers', { group: key });
+    try {
+      const folder = tokenizerFolder(tokenizers === '' ? null : tokenizers, spec.local.name);
+      const onFault = (error: Error): void => this.unusable(key, error);
+      return createLocalTokenizer({ ...common, folder, onFault });
+    } catch (error) {
+      if (!(error instanceof TokenizerFolderError)) throw error;
+      this.unusable(key, error);
       return null;
     }
-    return createLocalTokenizer({
-      ...common,
-      folder: join(tokenizers, spec.local.name),
-      onFault: (error) => log.error('a tokenizer cannot be used', { group: key, error: errorText(error) }),
-    });
+  }
+
+  private unusable(group: string, error: Error): void {
+    this.options.log.error('a tokenizer cannot be used; hits are guessed', { group, error: errorText(error) });
   }
 
   private lookup(key: string, tokenizer: Tokenizer): TokenLookup {
