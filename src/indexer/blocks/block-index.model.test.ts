@@ -5,15 +5,22 @@ import { keysOf, storedOf, testIndex, type TestIndex } from './testkit.ts';
 
 const expectedFor = 1000;
 
+interface Engine {
+  readonly held: Map<string, Set<Tier>>;
+  /** Further copies on the GPU. */
+  readonly copies: Map<string, number>;
+  readonly expected: Map<string, number>;
+}
+
 /** What an index should say, with the plainest means: prompts' prefixes as strings. */
 class Model {
   time = 1;
   orphans = 0;
   removedUnknown = 0;
-  private readonly open = new Map<number, { held: Map<string, Set<Tier>>; expected: Map<string, number> }>();
+  private readonly open = new Map<number, Engine>();
 
   opened(holder: number): void {
-    this.open.set(holder, { held: new Map(), expected: new Map() });
+    this.open.set(holder, { held: new Map(), copies: new Map(), expected: new Map() });
   }
 
   closed(holder: number): void {
@@ -33,13 +40,20 @@ class Model {
     }
     for (let end = from + 1; end <= path.length; end++) {
       const prefix = name(path, end);
+      if (from > 0 && tier === 0 && of.held.get(prefix)?.has(tier) === true)
+        of.copies.set(prefix, Math.min(15, (of.copies.get(prefix) ?? 0) + 1));
       of.held.set(prefix, (of.held.get(prefix) ?? new Set<Tier>()).add(tier));
       of.expected.delete(prefix);
     }
   }
 
   removed(holder: number, path: readonly number[], tier: Tier): void {
-    const held = this.open.get(holder)?.held;
+    const { held, copies } = this.open.get(holder) ?? {};
+    const further = tier === 0 ? (copies?.get(name(path)) ?? 0) : 0;
+    if (further > 0) {
+      copies?.set(name(path), further - 1);
+      return;
+    }
     const tiers = held?.get(name(path));
     if (tiers?.delete(tier) !== true) this.removedUnknown += 1;
     else if (tiers.size === 0) held?.delete(name(path));

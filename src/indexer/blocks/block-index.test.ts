@@ -45,6 +45,18 @@ describe('BlockIndex', () => {
     expect(holders.map((holder) => blocks[holder])).toEqual(holders.map((holder) => holder % 21));
   });
 
+  it('keeps a block that was computed anew until both copies of it are gone', () => {
+    const { index } = testIndex();
+    const holder = index.opened();
+    index.stored(holder, storedOf([1, 2, 3]));
+    // The whole prompt again: an engine computes its last block anew, into another place.
+    index.stored(holder, storedOf([1, 2, 3], { from: 2 }));
+    index.drop(holder, [1, 2, 3]);
+    expect(index.has(holder, [1, 2, 3])).toBe(3);
+    index.drop(holder, [1, 2, 3]);
+    expect(index.has(holder, [1, 2, 3])).toBe(2);
+  });
+
   it('stores a block once however often it is told of', () => {
     const { index } = testIndex();
     const holder = index.opened();

@@ -205,14 +205,15 @@ export class BlockIndex implements KVEventSink {
     return true;
   }
 
-  private storeChain(lane: number, { count, hashes, tokens, blockSize, extras, tier }: StoredBlocks): void {
+  private storeChain(lane: number, blocks: StoredBlocks): void {
+    const { count, hashes, tokens, blockSize, extras, tier, hasParent } = blocks;
     const { chain } = this;
     for (let block = 0; block < count; block++) {
       const extra = extras === null ? '' : extras[block];
       if (extra !== '') chain.extend(extra);
       chain.next(tokens, block * blockSize, blockSize);
       const entry = this.holdings.entryOf(lane, hashes, block, chain);
-      if (!this.hold(entry, lane, tier)) {
+      if (!this.hold(entry, tier, hasParent)) {
         // What follows could not be matched: a prefix ends at its first gap.
         this.refused += count - block;
         return;
@@ -225,14 +226,18 @@ export class BlockIndex implements KVEventSink {
     for (let i = 0; i < count; i++) {
       const entry = this.placements.find(lane, hashes[2 * i] | 0, hashes[2 * i + 1] | 0);
       if (entry === 0) this.orphans += 1;
-      else if (!this.hold(entry, lane, tier)) this.refused += 1;
+      else if (!this.hold(entry, tier, false)) this.refused += 1;
     }
   }
 
-  /** False when a bound is reached; the entry is then 0 or stays as it was. */
-  private hold(entry: number, lane: number, tier: Tier): boolean {
-    if (entry === 0 || !this.holdings.addTier(entry, tier)) return false;
-    if (this.expectations.used > 0) this.expected.confirm(this.placements.nodeOf(entry), lane);
+  /**
+   * False when a bound is reached; the entry is then 0 or stays as it was. `computed`: the event begins within a prompt,
+   * as an engine's does that computes the last block of a cached prompt anew: it then has two of it, and tells of the
+   * end of each. An event that begins with the prompt may be one that is told again (`kv_cache_report_mode: full`).
+   */
+  private hold(entry: number, tier: Tier, computed: boolean): boolean {
+    if (entry === 0 || !this.holdings.addTier(entry, tier, computed)) return false;
+    if (this.expectations.used > 0) this.expected.confirm(this.placements.nodeOf(entry), this.placements.laneOf(entry));
     return true;
   }
 }

@@ -1,4 +1,4 @@
-import type { Tier } from '../kv-events.ts';
+import { Tier } from '../kv-events.ts';
 import type { BlockNodes } from './block-nodes.ts';
 import type { LaneSets } from './lane-sets.ts';
 import type { Lanes } from './lanes.ts';
@@ -46,10 +46,13 @@ export class Holdings {
     return placements.add(lane, hashLow, hashHigh, node);
   }
 
-  /** The block lies on the tier; false when a bound is reached. */
-  addTier(entry: number, tier: Tier): boolean {
+  /** The block lies on the tier, or, `computed` anew, does so once more; false when a bound is reached. */
+  addTier(entry: number, tier: Tier, computed: boolean): boolean {
     const { placements } = this;
-    if ((placements.tiersOf(entry) & (1 << tier)) !== 0) return true;
+    if ((placements.tiersOf(entry) & (1 << tier)) !== 0) {
+      if (computed && tier === Tier.gpu) placements.addCopy(entry);
+      return true;
+    }
     if (placements.full) return false;
     placements.addTier(entry, tier);
     this.sets.add(placements.nodeOf(entry), placements.laneOf(entry), tier);
@@ -60,6 +63,7 @@ export class Holdings {
   remove(lane: number, hashLow: number, hashHigh: number, tier: Tier): void {
     const { placements } = this;
     const entry = lane < 0 ? 0 : placements.find(lane, hashLow | 0, hashHigh | 0);
+    if (entry !== 0 && tier === Tier.gpu && placements.deleteCopy(entry)) return;
     if (entry === 0 || !this.dropTier(entry, tier)) this.removedUnknown += 1;
     else if (placements.tiersOf(entry) === 0) this.forget(entry);
   }

@@ -4,7 +4,7 @@ import { Pool, powerOfTwo, sharedInts } from './pool.ts';
 /** The engine's own hash of the block. */
 const low = 0;
 const high = 1;
-/** lane << tierBits | one bit for each tier. */
+/** lane << laneShift | further copies on the GPU << tierBits | one bit for each tier. */
 const lane = 2;
 const node = 3;
 /** Next entry of the same bucket; 0 ends it. Links returned entries too. */
@@ -15,6 +15,9 @@ const older = 6;
 const stride = 7;
 const tierBits = 3;
 const tierMask = (1 << tierBits) - 1;
+const copyBits = 4;
+const mostCopies = (1 << copyBits) - 1;
+const laneShift = tierBits + copyBits;
 
 /** Which block a lane means by an engine's hash, and on which tiers it holds it. Entries are numbered from 1. */
 export class Placements {
@@ -51,7 +54,7 @@ export class Placements {
   }
 
   laneOf(entry: number): number {
-    return this.entries[entry * stride + lane] >>> tierBits;
+    return this.entries[entry * stride + lane] >>> laneShift;
   }
 
   /** One bit for each tier that the lane holds the block on. */
@@ -73,7 +76,7 @@ export class Placements {
       if (
         entries[at + low] === hashLow &&
         entries[at + high] === hashHigh &&
-        entries[at + lane] >>> tierBits === inLane
+        entries[at + lane] >>> laneShift === inLane
       )
         return entry;
       entry = entries[at + chain];
@@ -90,7 +93,7 @@ export class Placements {
     const second = newest[inLane];
     entries[at + low] = hashLow;
     entries[at + high] = hashHigh;
-    entries[at + lane] = inLane << tierBits;
+    entries[at + lane] = inLane << laneShift;
     entries[at + node] = ofNode;
     entries[at + chain] = heads[bucket];
     entries[at + newer] = 0;
@@ -115,6 +118,22 @@ export class Placements {
     if ((entries[at] & mask) === 0) return false;
     entries[at] &= ~mask;
     this.count -= 1;
+    return true;
+  }
+
+  /** The lane holds the block once more; of very many copies some are not counted. */
+  addCopy(entry: number): void {
+    const { entries } = this;
+    const at = entry * stride + lane;
+    if (((entries[at] >>> tierBits) & mostCopies) < mostCopies) entries[at] += 1 << tierBits;
+  }
+
+  /** Whether the lane held the block more than once; it now holds one less. */
+  deleteCopy(entry: number): boolean {
+    const { entries } = this;
+    const at = entry * stride + lane;
+    if (((entries[at] >>> tierBits) & mostCopies) === 0) return false;
+    entries[at] -= 1 << tierBits;
     return true;
   }
 

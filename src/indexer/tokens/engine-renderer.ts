@@ -49,7 +49,7 @@ export class EngineRenderer implements Renderer {
     this.inFlight += 1;
     if (background) this.inBackground += 1;
     try {
-      return await this.exchange(engine, JSON.stringify(question.body));
+      return await this.exchangeWith(engine, question);
     } finally {
       this.inFlight -= 1;
       if (background) this.inBackground -= 1;
@@ -59,6 +59,15 @@ export class EngineRenderer implements Renderer {
   /** Ends the connections, questions under way too. */
   async close(): Promise<void> {
     await (await this.agent).destroy();
+  }
+
+  /** An engine that has just died is not known to be dead yet: another one is asked then. */
+  private async exchangeWith(engine: Admitted, { body, candidates }: Question): Promise<Outcome> {
+    const text = JSON.stringify(body);
+    const outcome = await this.exchange(engine, text);
+    if (outcome !== 'unreachable') return outcome;
+    const other = this.choose(candidates.filter((address) => address !== engine.address));
+    return typeof other === 'string' ? outcome : this.exchange(other, text);
   }
 
   /** A ready engine, by chance: they all tokenise alike. */

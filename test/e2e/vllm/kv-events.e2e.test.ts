@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Client } from '../testkit/client.ts';
 import { publishing } from '../testkit/indexer.ts';
 import { policy } from '../testkit/manifests.ts';
-import { metric, startRouter, type RunningRouter } from '../testkit/router.ts';
+import { metric, reasonOf, startRouter, type RunningRouter } from '../testkit/router.ts';
 import { until } from '../testkit/until.ts';
 import { install, RealEngine } from './real-engine.ts';
 
@@ -128,6 +128,7 @@ describe('hits that real engines tell of', () => {
     const [first] = await conversation('survivor', 1);
     await engines[Number(first.endpoint.slice(1)) - 1].kill();
     await until('its stream is not live', async () => (await metric(router, 'hermes_kv_event_streams', 'phase="live"')) === 1); // prettier-ignore
+    await until('it is known to be down', async () => (await reasonOf(router, model, first.endpoint)) === 'Unhealthy');
     const turns = await conversation('survivor', 3);
     expect(new Set(turns.map(({ endpoint }) => endpoint)).size).toBe(1);
     expect(turns[0].endpoint).not.toBe(first.endpoint);
