@@ -49,7 +49,9 @@ const member = closed(
 export const backendGroupStatus = closed(
   {
     observedGeneration,
-    conditions: Type.Optional(conditions('Accepted, Discovered and Ready.')),
+    conditions: Type.Optional(
+      conditions('Accepted, Discovered and Ready; CacheKnown where what is known of the caches hangs on others.'),
+    ),
     summary: Type.Optional(summary),
     endpoints: Type.Optional(endpoints),
     models: named(model, 64, 'Models of the group, at most 64.'),

@@ -147,8 +147,8 @@ describe('tableView', () => {
   it('shows what is in force, and no secret', () => {
     write('a.yaml', group('g', withKey), policy('g'), secret);
     follow();
-    const { store, snapshot, verdicts, fleet } = assembly;
-    const text = JSON.stringify(tableView(store.current, snapshot, verdicts, fleet));
+    const { store, snapshot, verdicts } = assembly;
+    const text = JSON.stringify(tableView(store.current, snapshot, verdicts, assembly));
     expect(JSON.parse(text)).toMatchObject({
       models: ['m-g'],
       policies: [{ policy: 'default/g', backends: [{ group: 'default/g', weight: 1 }] }],

@@ -1,6 +1,6 @@
 import type { BackendGroup } from '../api/backend-group.ts';
 import { Compiler, keyOf, type GroupSurroundings } from '../controller/compile.ts';
-import type { Verdict } from '../controller/conditions.ts';
+import type { Condition, Verdict } from '../controller/conditions.ts';
 import type { Discovery } from '../controller/found.ts';
 import type { ManifestSnapshot } from '../controller/manifest-state.ts';
 import { Fleet } from '../datalayer/fleet.ts';
@@ -17,6 +17,7 @@ import { EndpointStates } from '../router/states.ts';
 import { TableStore } from '../router/table.ts';
 import { GroupTargets } from './group-targets.ts';
 import { SharedStores } from './kv/shared-stores.ts';
+import { cacheConditions, CacheWatch } from './kv/cache-conditions.ts';
 import { EventFollower } from './kv/group-events.ts';
 import { TokenLookups } from './kv/token-lookups.ts';
 import { PrefixSources } from './prefix-sources.ts';
@@ -83,6 +84,7 @@ export class Assembly {
   /** When the fleet last made a table, in milliseconds of the clock. */
   private fleetTableAt = -Infinity;
   private cancelCapacity: () => void;
+  private readonly cacheWatch = new CacheWatch();
   private nextAging: number;
 
   constructor(options: AssemblyOptions) {
@@ -211,7 +213,13 @@ export class Assembly {
     else this.options.log.info('endpoint', fields);
   }
 
+  /** Whether it is known what the caches of groups hold, by key. */
+  get caches(): ReadonlyMap<string, readonly Condition[]> {
+    return cacheConditions(this);
+  }
+
   private readonly learnCapacities = (): void => {
+    for (const key of this.cacheWatch.look(this.caches)) this.options.onGroupChange?.(key);
     for (const { endpoints } of this.store.current.groups.values()) {
       for (const { slot } of endpoints) {
         const tokens = this.fleet.cacheTokens(slot);

@@ -8,6 +8,7 @@ import { EventsSource } from '../indexer/events-source.ts';
 import { createManagerLookup, ManagerSource, type ManagerFailure, type OpenManagerLookup } from '../indexer/manager.ts';
 import type { Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
+import type { LookupQuery, ManagerLookup } from '../router/foreknowledge.ts';
 import type { Endpoint } from '../router/endpoint.ts';
 import type { Connection } from '../router/policy.ts';
 import { noPrefixSource, type PrefixSource } from '../router/prefix.ts';
@@ -19,7 +20,15 @@ interface Open {
   /** URL and time-out: a change of either makes a new one. */
   readonly settings: string;
   readonly open: OpenManagerLookup;
+  /** What the group's requests ask with. */
+  readonly lookup: ManagerLookup;
+  /** Failures so far, and the last one unless an answer has come since. */
+  failures: number;
+  trouble: ManagerFailure | null;
 }
+
+/** Failures that are the manager's, and not those of one question or of too many. */
+const isTrouble = (failure: ManagerFailure): boolean => failure !== 'too_many' && failure !== 'rows_ignored';
 
 export interface PrefixSourceParts {
   readonly index: ApproximateIndex;
@@ -44,7 +53,7 @@ type Sources = Pick<GroupSurroundings, 'prefixSource' | 'managerLookup' | 'token
 export class PrefixSources {
   readonly failures = new Map<ManagerFailure, number>();
   private readonly parts: PrefixSourceParts;
-  private readonly managers = new Map<string, Open>();
+  private readonly managed = new Map<string, Open>();
   private readonly managerSource = new ManagerSource();
   private readonly eventSources = new Map<string, { readonly fallback: PrefixSource; readonly source: EventsSource }>();
 
@@ -59,7 +68,7 @@ export class PrefixSources {
       case 'Approximate':
         return { prefixSource: this.approximate(group, around) };
       case 'Manager':
-        return { prefixSource: this.managerSource, managerLookup: this.manager(group).lookup };
+        return { prefixSource: this.managerSource, managerLookup: this.manager(group) };
       case 'Events':
         return this.byEvents(group, around);
     }
@@ -68,9 +77,9 @@ export class PrefixSources {
   /** Closes what groups that are gone, or go by other sources now, have had. */
   retain(groups: readonly BackendGroup[]): void {
     const asking = keysOf(groups, 'Manager');
-    for (const [key, { open }] of this.managers) {
+    for (const [key, { open }] of this.managed) {
       if (asking.has(key)) continue;
-      this.managers.delete(key);
+      this.managed.delete(key);
       this.close(open);
     }
     const following = keysOf(groups, 'Events');
@@ -82,6 +91,11 @@ export class PrefixSources {
   /** What is guessed from what was sent: by this replica, or by all where they share it. */
   private approximate(group: BackendGroup, { endpoints, secrets }: GroupAround): PrefixSource {
     return this.parts.stores.of(group, endpoints, secrets) ?? this.parts.index;
+  }
+
+  /** What went wrong last at the KV manager of each group that asks one; null where it answers. */
+  managers(): Map<string, ManagerFailure | null> {
+    return new Map([...this.managed].map(([key, { trouble }]) => [key, trouble]));
   }
 
   private byEvents(group: BackendGroup, around: GroupAround): Sources {
@@ -98,25 +112,35 @@ export class PrefixSources {
     return { prefixSource: known.source, ...(tokenLookup === undefined ? {} : { tokenLookup }) };
   }
 
-  private manager(group: BackendGroup): OpenManagerLookup {
+  private manager(group: BackendGroup): ManagerLookup {
     const key = keyOf(group.metadata);
     const { url, timeout } = managerAddress(group);
     const settings = `${url.href} ${timeout}`;
-    const known = this.managers.get(key);
-    if (known?.settings === settings) return known.open;
+    const known = this.managed.get(key);
+    if (known?.settings === settings) return known.lookup;
     if (known !== undefined) this.close(known.open);
-    const open = createManagerLookup({
+    const open: OpenManagerLookup = createManagerLookup({
       url,
       timeout,
       random: Math.random,
       clock: this.parts.clock,
-      onFailure: (reason) => this.failed(key, reason),
+      onFailure: (reason) => this.failed(entry, key, reason),
     });
-    this.managers.set(key, { settings, open });
-    return open;
+    const entry: Open = { settings, open, lookup: (query) => this.ask(entry, query), failures: 0, trouble: null };
+    this.managed.set(key, entry);
+    return entry.lookup;
   }
 
-  private failed(group: string, reason: ManagerFailure): void {
+  private async ask(entry: Open, query: LookupQuery): Promise<ReadonlyMap<string, number> | null> {
+    const { failures } = entry;
+    const hits = await entry.open.lookup(query);
+    if (hits !== null && entry.failures === failures) entry.trouble = null;
+    return hits;
+  }
+
+  private failed(entry: Open, group: string, reason: ManagerFailure): void {
+    entry.failures += 1;
+    if (isTrouble(reason)) entry.trouble = reason;
     this.failures.set(reason, (this.failures.get(reason) ?? 0) + 1);
     this.parts.log.warn('KV manager gives no answer; requests are routed without its hits', { group, reason });
   }

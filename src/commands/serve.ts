@@ -111,7 +111,7 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
       [...gauges(assembly, () => clock.now()), ...source.gauges()],
     ),
     notReady: whyNotReady,
-    table: () => tableView(store.current, assembly.snapshot, assembly.verdicts, fleet),
+    table: () => tableView(store.current, assembly.snapshot, assembly.verdicts, assembly),
     stats: report,
     explain: explainSource({ store, router, book, maxBody: limits.maxBody, promptSecret }),
   };

@@ -1,6 +1,5 @@
 import type { ManifestSnapshot } from '../controller/manifest-state.ts';
 import type { Verdict } from '../controller/conditions.ts';
-import type { Fleet } from '../datalayer/fleet.ts';
 import { histogramSamples } from '../observability/histogram.ts';
 import { eventGauges, indexGauges, missGauge, storeGauges, streamGauge } from './kv/gauges.ts';
 import type { GaugeSource } from '../observability/metrics.ts';
@@ -13,7 +12,7 @@ export function tableView(
   table: RoutingTable,
   snapshot: ManifestSnapshot,
   verdicts: readonly Verdict[],
-  fleet: Fleet,
+  { fleet, caches }: Pick<Assembly, 'fleet' | 'caches'>,
 ): unknown {
   return {
     generation: table.generation,
@@ -32,7 +31,10 @@ export function tableView(
       endpoints: fleet.summary(key),
       members: fleet.members(key),
     })),
-    conditions: verdicts,
+    conditions: verdicts.map((verdict) => ({
+      ...verdict,
+      conditions: [...verdict.conditions, ...(verdict.kind === 'BackendGroup' ? (caches.get(verdict.key) ?? []) : [])],
+    })),
     faults: snapshot.faults,
     lastGoodInForce: [...snapshot.lastGoodInForce],
   };

@@ -1,4 +1,5 @@
 import { routerClassName } from '../api/resource.ts';
+import { isObject } from '../api/schema-node.ts';
 import type { BrokenPolicy } from './compile.ts';
 
 /** Which object a document is about, as far as that can be read. */
@@ -15,7 +16,7 @@ const kinds = ['BackendGroup', 'RoutingPolicy', 'Secret'] as const;
 
 /** The identity of a document, or null for one that has none that matters here. */
 export function identityOf(document: unknown): Identity | null {
-  if (!isRecord(document) || !isRecord(document.metadata)) return null;
+  if (!isObject(document) || !isObject(document.metadata)) return null;
   const kind = kinds.find((known) => known === document.kind);
   const { name } = document.metadata;
   if (kind === undefined || typeof name !== 'string') return null;
@@ -33,14 +34,14 @@ const defaultClass: unknown = Reflect.get(routerClassName, 'default');
 
 /** Which router a document that is not valid is for, as far as that can be read. */
 export function routerClassOf(document: unknown): unknown {
-  const spec = isRecord(document) && isRecord(document.spec) ? document.spec : {};
+  const spec = isObject(document) && isObject(document.spec) ? document.spec : {};
   return spec.routerClassName ?? defaultClass;
 }
 
 /** What can still be read of a policy that is not valid: which requests it was meant for. */
 export function asBrokenPolicy(document: unknown, identity: Identity): BrokenPolicy {
-  const spec = isRecord(document) && isRecord(document.spec) ? document.spec : {};
-  const match = isRecord(spec.match) ? spec.match : {};
+  const spec = isObject(document) && isObject(document.spec) ? document.spec : {};
+  const match = isObject(spec.match) ? spec.match : {};
   const headers = records(match.headers).flatMap(({ name, value }) =>
     typeof name === 'string' && typeof value === 'string' ? [{ name: name.toLowerCase(), value }] : [],
   );
@@ -53,12 +54,8 @@ export function asBrokenPolicy(document: unknown, identity: Identity): BrokenPol
   };
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function records(value: unknown): Record<string, unknown>[] {
-  return Array.isArray(value) ? value.filter(isRecord) : [];
+function records(value: unknown): Readonly<Record<string, unknown>>[] {
+  return Array.isArray(value) ? value.filter(isObject) : [];
 }
 
 function strings(value: unknown): string[] {

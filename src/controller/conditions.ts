@@ -1,6 +1,6 @@
 /** One condition of a resource's status, as a decision about it: reason in CamelCase, a sentence that says what to do. */
 export interface Condition {
-  readonly type: 'Accepted' | 'ResolvedRefs' | 'Programmed' | 'Discovered' | 'Ready';
+  readonly type: 'Accepted' | 'ResolvedRefs' | 'Programmed' | 'Discovered' | 'Ready' | 'CacheKnown';
   readonly status: 'True' | 'False' | 'Unknown';
   readonly reason: string;
   readonly message: string;

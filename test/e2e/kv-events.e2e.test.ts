@@ -4,7 +4,7 @@ import type { SimEngine } from '../../src/sim/server.ts';
 import type { Answer } from './testkit/client.ts';
 import { publishing } from './testkit/indexer.ts';
 import { policy, type Document } from './testkit/manifests.ts';
-import { metric, type RunningRouter } from './testkit/router.ts';
+import { metric, readTable, type RunningRouter } from './testkit/router.ts';
 import { until } from './testkit/until.ts';
 import { World } from './testkit/world.ts';
 
@@ -70,6 +70,13 @@ const user = (content: string) => ({ role: 'user', content });
 const assistant = (content: string) => ({ role: 'assistant', content });
 const system = (content: string) => ({ role: 'system', content });
 
+/** What the router says of its knowledge of the group's caches. */
+async function cacheKnown(router: RunningRouter): Promise<string> {
+  const { conditions } = await readTable(router);
+  const all = conditions.flatMap((one) => one.conditions).filter(({ type }) => type === 'CacheKnown');
+  return all.map(({ status, reason, message }) => `${status} ${reason}: ${message}`).join();
+}
+
 describe('a group that goes by KV events', () => {
   it('predicts what its engines have cached to the token: shared system prompts, growing chats, salts, evictions', async () => {
     // 2,048 tokens hold a few of the prompts, so that blocks are evicted all the time.
@@ -121,7 +128,8 @@ describe('a group that goes by KV events', () => {
     const engines = await fleet(2);
     const addresses = engines.map(({ address }) => ({ address, kvEvents: null }));
     const asking = policy(model, { strategy: { type: 'KVAware' }, debug: { headers: true } });
-    await world.serve([publishing(model, addresses), asking]);
+    const router = await world.serve([publishing(model, addresses), asking]);
+    await until('it says so', async () => (await cacheKnown(router)).includes('none of its ports is called zmq-pub'));
     const messages = [user(words('story', 200))];
     const first = await chat(messages);
     const again = await chat(messages);

@@ -9,7 +9,7 @@ import { connectRedis } from '../../src/indexer/shared/connection.ts';
 import { StoreServer, storePrograms } from './redis/server.ts';
 import { Client } from './testkit/client.ts';
 import { group, policy, secret } from './testkit/manifests.ts';
-import { metric, startRouter, type RunningRouter } from './testkit/router.ts';
+import { metric, readTable, startRouter, type RunningRouter } from './testkit/router.ts';
 import { closeAll, startEngines } from './testkit/sim.ts';
 import { until } from './testkit/until.ts';
 
@@ -129,7 +129,15 @@ describe('replicas that share what they have sent', () => {
     const router = await replica([]);
     expect((await ask(clients[0], 'x')).cached).toBe(0);
     expect(await connected(router)).toBe(false);
-    expect(router.process.stdout).toContain('--prefix-key-file');
+    const { conditions } = await readTable(router);
+    expect(conditions.flatMap((one) => one.conditions)).toContainEqual(
+      expect.objectContaining({
+        type: 'CacheKnown',
+        status: 'False',
+        reason: 'NotShared',
+        message: expect.stringContaining('--prefix-key-file'),
+      }),
+    );
   });
 
   it('write neither prompts nor keys nor the password into the store, logs or metrics', async () => {

@@ -21,6 +21,8 @@ export interface Moment {
   readonly claims: ReadonlyMap<string, readonly Condition[]>;
   readonly policies: ReadonlyMap<string, RoutingPolicy>;
   readonly fleet: Pick<Fleet, 'members' | 'summary'>;
+  /** What is known of the caches of groups, by key. */
+  readonly caches: ReadonlyMap<string, readonly Condition[]>;
   readonly replicas: readonly ReplicaView[];
   /** Milliseconds since 1970, and the clock's milliseconds of the same moment. */
   readonly wallTime: number;
@@ -31,7 +33,7 @@ export interface Moment {
 export function momentOf(
   table: RoutingTable,
   verdicts: readonly Verdict[],
-  rest: Pick<Moment, 'fleet' | 'replicas' | 'wallTime' | 'clockTime'>,
+  rest: Pick<Moment, 'fleet' | 'caches' | 'replicas' | 'wallTime' | 'clockTime'>,
 ): Moment {
   const accepted = table.policies.filter(({ profile }) => profile !== null);
   const lost = [...whoseModels(accepted.map(claimsOf)), ...sameMatches(table.policies)];
@@ -113,7 +115,7 @@ function statusOfGroup(state: ResourceState, moment: Moment) {
   }));
   return groupStatus({
     generation: watched.generation,
-    conditions: conditionsOf(state, moment),
+    conditions: [...conditionsOf(state, moment), ...(moment.caches.get(watched.key) ?? [])],
     topology: inForce?.resource.kind === 'BackendGroup' ? inForce.resource.spec.topology.type : '',
     figures: fleet.summary(watched.key) ?? nothing,
     members,

@@ -34,7 +34,12 @@ let ready: boolean;
 function leading(time: Clock, told: (id: string) => void = () => {}): StatusLoop {
   const options = { client: api, clock: time, log: silentLog };
   const made = new StatusLoop({
-    assembly: { store: new TableStore(), verdicts: [], fleet: { members: () => [], summary: () => null } },
+    assembly: {
+      store: new TableStore(),
+      verdicts: [],
+      caches: new Map(),
+      fleet: { members: () => [], summary: () => null },
+    },
     resources: { state, revisions: () => Promise.resolve([]) },
     peers: { gather: () => Promise.resolve([viewOf({ replica: 'r', ready: true, policies: [] })]) },
     writer: new StatusWriter({ ...options, budget: new WriteBudget(time, 5), interval: 30_000 }),

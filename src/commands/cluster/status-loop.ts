@@ -19,7 +19,7 @@ const whole = 5_000;
 const stretch = 2;
 
 export interface StatusLoopOptions {
-  readonly assembly: Pick<Assembly, 'store' | 'verdicts'> & Pick<Moment, 'fleet'>;
+  readonly assembly: Pick<Assembly, 'store' | 'verdicts' | 'caches'> & Pick<Moment, 'fleet'>;
   readonly resources: Pick<ClusterResources, 'state' | 'revisions'>;
   readonly peers: Pick<Peers, 'gather'>;
   readonly writer: StatusWriter;
@@ -112,6 +112,7 @@ export class StatusLoop {
     const replicas = await peers.gather();
     const moment = momentOf(assembly.store.current, assembly.verdicts, {
       fleet: assembly.fleet,
+      caches: assembly.caches,
       replicas,
       wallTime: Date.now(),
       clockTime: clock.now(),

@@ -25,8 +25,6 @@ interface Space {
   readonly readers: Readers;
 }
 
-const nothing: readonly EndpointSeed[] = Object.freeze([]);
-
 /**
  * The endpoints of every group, kept up to date with what is watched: a change runs discovery anew for the groups that
  * read what has changed, and for no other. Views are those of the `keep…` functions.
@@ -138,17 +136,6 @@ export class DiscoveryIndex implements Discovery {
     const taken = this.dirty;
     this.dirty = new Set();
     return taken;
-  }
-
-  /** The same array while nothing has changed; empty for a group that is not known. */
-  seedsOf(key: string): readonly EndpointSeed[] {
-    return this.foundOf(key)?.seeds ?? nothing;
-  }
-
-  /** Null for a group that is not known. */
-  foundOf(key: string): Found | null {
-    const entry = this.groups.get(key);
-    return entry === undefined ? null : this.refreshed(key, entry.group);
   }
 
   private refreshed(key: string, group: BackendGroup): Found {

@@ -1,5 +1,5 @@
 import type { KubeObject } from './contract.ts';
-import { isRecord } from './section.ts';
+import { isObject } from '../../api/schema-node.ts';
 
 /** One page of a list as the API server sends it. */
 export interface KubeList {
@@ -10,12 +10,12 @@ export interface KubeList {
 }
 
 export function isKubeObject(value: unknown): value is KubeObject {
-  return isRecord(value) && isRecord(value.metadata) && typeof value.metadata.name === 'string';
+  return isObject(value) && isObject(value.metadata) && typeof value.metadata.name === 'string';
 }
 
 /** Null when it is no list. */
 export function asList(value: unknown): KubeList | null {
-  if (!isRecord(value) || !isRecord(value.metadata)) return null;
+  if (!isObject(value) || !isObject(value.metadata)) return null;
   const { resourceVersion, continue: next } = value.metadata;
   // Go writes an empty list of some types as null.
   const items: unknown = value.items ?? [];
@@ -25,7 +25,7 @@ export function asList(value: unknown): KubeList | null {
 
 /** The resource version of an object or of a bookmark, which has nothing else. */
 export function versionOf(value: unknown): string | null {
-  const version = isRecord(value) && isRecord(value.metadata) ? value.metadata.resourceVersion : null;
+  const version = isObject(value) && isObject(value.metadata) ? value.metadata.resourceVersion : null;
   return typeof version === 'string' ? version : null;
 }
 
@@ -36,7 +36,7 @@ export function keyOf({ metadata: { namespace, name } }: KubeObject): string {
 
 /** Code and words of a `Status` object, or of whatever came in its place. */
 export function statusOf(value: unknown): { readonly code: number | null; readonly message: string } {
-  if (!isRecord(value)) return { code: null, message: String(value).slice(0, 200) };
+  if (!isObject(value)) return { code: null, message: String(value).slice(0, 200) };
   const { code, message } = value;
   return { code: typeof code === 'number' ? code : null, message: typeof message === 'string' ? message : '' };
 }

@@ -1,6 +1,6 @@
 import type { KubeObject } from './contract.ts';
 import { isKubeObject, microTime } from './kube-object.ts';
-import { isRecord } from './section.ts';
+import { isObject } from '../../api/schema-node.ts';
 
 /** A `coordination.k8s.io/v1` Lease as far as an election needs it. */
 export interface Lease {
@@ -18,7 +18,7 @@ export interface Lease {
 /** Null when it is no Lease. */
 export function asLease(value: unknown): Lease | null {
   if (!isKubeObject(value)) return null;
-  const spec = isRecord(value.spec) ? value.spec : {};
+  const spec = isObject(value.spec) ? value.spec : {};
   const { holderIdentity, leaseDurationSeconds, leaseTransitions, acquireTime } = spec;
   return {
     object: value,
@@ -56,5 +56,5 @@ export function givenBack(held: Lease, date: Date): Readonly<Record<string, unkn
 }
 
 function specOf(lease: Lease | null): Readonly<Record<string, unknown>> {
-  return lease !== null && isRecord(lease.object.spec) ? lease.object.spec : {};
+  return lease !== null && isObject(lease.object.spec) ? lease.object.spec : {};
 }

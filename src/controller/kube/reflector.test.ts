@@ -4,7 +4,7 @@ import { createLog } from '../../observability/log.ts';
 import { ApiServer, until, type Seen } from './api-server.fixture.ts';
 import type { KubeClient, KubeObject } from './contract.ts';
 import { HttpKubeClient } from './http-client.ts';
-import { allSynced, Reflector, type ReflectorOptions } from './reflector.ts';
+import { Reflector, type ReflectorOptions } from './reflector.ts';
 
 const path = '/api/v1/namespaces/a/pods';
 const isList = (seen: Seen): boolean => seen.query.get('watch') === null;
@@ -533,16 +533,5 @@ describe('a reflector', () => {
     await settled();
     expect([changes.length, states]).toEqual([told, said]);
     expect(clock.pending).toBe(0);
-  });
-
-  it('holds back readiness until every first list is complete', async () => {
-    const other = new Reflector(options());
-    expect(allSynced([])).toBe(true);
-    await started();
-    expect(allSynced([reflector, other])).toBe(false);
-    other.start();
-    await until(() => server.watches.size === 2);
-    expect(allSynced([reflector, other])).toBe(true);
-    other.close();
   });
 });

@@ -253,9 +253,3 @@ export class Reflector<T> {
     return `${path}?${new URLSearchParams({ ...own, ...query }).toString()}`;
   };
 }
-
-/** The sync barrier: every first list is complete. */
-export function allSynced(reflectors: Iterable<{ readonly synced: boolean }>): boolean {
-  for (const { synced } of reflectors) if (!synced) return false;
-  return true;
-}

@@ -1,3 +1,5 @@
+import { isObject } from '../../api/schema-node.ts';
+
 /** The configuration does not say how to reach the API server, or says it wrongly; the message names file and cure. */
 export class KubeConfigError extends Error {
   override readonly name = 'KubeConfigError';
@@ -7,10 +9,6 @@ export class KubeConfigError extends Error {
     super(`${file}: ${message}`);
     this.file = file;
   }
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A mapping of a configuration file that knows where it stands, so that a fault can be told with its place. */
@@ -23,7 +21,7 @@ export class Section {
   constructor(file: string, place: string, value: unknown) {
     this.file = file;
     this.place = place;
-    if (value !== undefined && value !== null && !isRecord(value)) {
+    if (value !== undefined && value !== null && !isObject(value)) {
       throw new KubeConfigError(file, `${place === '' ? 'the file' : place} must be a mapping`);
     }
     this.value = value ?? {};

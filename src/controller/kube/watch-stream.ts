@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../router/clock.ts';
 import { KubeUnreachable, type WatchEvent, type WatchHandler } from './contract.ts';
 import { LineSplitter } from './line-splitter.ts';
-import { isRecord } from './section.ts';
+import { isObject } from '../../api/schema-node.ts';
 import { readAll, retryAfterOf, unreachable, type Transport } from './transport.ts';
 
 /** Bytes of one event. etcd takes objects up to 1.5 MiB. */
@@ -136,7 +136,7 @@ function asError(error: unknown): Error {
 /** Throws on a line that is no event. */
 function eventOf(line: string): WatchEvent {
   const value: unknown = JSON.parse(line);
-  if (!isRecord(value) || !isEventType(value.type)) throw new Error('a line of the watch is no event');
+  if (!isObject(value) || !isEventType(value.type)) throw new Error('a line of the watch is no event');
   return { type: value.type, object: value.object };
 }
 

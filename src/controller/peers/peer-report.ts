@@ -1,3 +1,4 @@
+import { isObject } from '../../api/schema-node.ts';
 import type { EndpointScore, PolicyReport, ReplicaReport } from '../../observability/replica-report.ts';
 
 /** What a replica answered is no report. */
@@ -64,12 +65,8 @@ function readScore(value: unknown): EndpointScore {
 }
 
 function record(value: unknown, what: string): Fields {
-  if (!isRecord(value)) throw new ReportFault(`${what} is no object`);
+  if (!isObject(value)) throw new ReportFault(`${what} is no object`);
   return value;
-}
-
-function isRecord(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function list(fields: Fields, field: string, longestList: number): readonly unknown[] {

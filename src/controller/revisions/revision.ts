@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { decodeResource, type Resource } from '../../api/decode.ts';
 import { apiVersion } from '../../api/resource.ts';
+import { isObject } from '../../api/schema-node.ts';
 import type { KubeObject } from '../kube/contract.ts';
 
 /** The last accepted version of an object. */
@@ -68,7 +69,7 @@ export function toRevision(kept: Kept): Revision {
  * router does not take: then there is no last good version, which is no error.
  */
 export function fromRevision(revision: unknown): Kept | null {
-  if (!isRecord(revision) || !isRecord(revision.metadata) || !isRecord(revision.data)) return null;
+  if (!isObject(revision) || !isObject(revision.metadata) || !isObject(revision.data)) return null;
   const { metadata, data } = revision;
   const owner = records(metadata.ownerReferences).find(
     (one) => one.apiVersion === apiVersion && one.kind === data.kind,
@@ -99,10 +100,6 @@ export function lastGood(revisions: readonly unknown[], routerClass: string): Ma
   return newest;
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function records(value: unknown): Readonly<Record<string, unknown>>[] {
-  return Array.isArray(value) ? value.filter(isRecord) : [];
+  return Array.isArray(value) ? value.filter(isObject) : [];
 }

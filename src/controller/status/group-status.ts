@@ -50,6 +50,8 @@ type Members = NonNullable<BackendGroupStatus['members']>;
 type Models = NonNullable<BackendGroupStatus['models']>;
 
 const types = ['Accepted', 'Discovered', 'Ready'] as const;
+/** Only where what is known of the caches hangs on others. */
+const cacheTypes = [...types, 'CacheKnown'] as const;
 const mostMembers = 64;
 const mostModels = 64;
 const longestName = 253;
@@ -63,7 +65,11 @@ export function groupStatus(facts: GroupFacts): BackendGroupStatus {
   const conditions = [...facts.conditions, ...limits(figures), readiness(figures)];
   return {
     observedGeneration: generation,
-    conditions: mergeConditions(types, conditions, { generation, now, previous: previous?.conditions ?? [] }),
+    conditions: mergeConditions(
+      facts.conditions.some(({ type }) => type === 'CacheKnown') ? cacheTypes : types,
+      conditions,
+      { generation, now, previous: previous?.conditions ?? [] },
+    ),
     summary: {
       models: modelsText(models),
       topology: cut(facts.topology, 64),

@@ -92,14 +92,14 @@ export function parseEmbedding(body: Body, limits: EngineLimits): Generation {
   return { ...parsed, n: 1, stream: false };
 }
 
-/** The token ids of a chat, ending where the model's own message begins. */
-export function chatPrompt(messages: unknown): Uint32Array {
+/** The token ids of a chat, ending where the model's own message begins, or with the last message where that is not wanted. */
+export function chatPrompt(messages: unknown, opensAnswer = true): Uint32Array {
   const writer = new TokenWriter();
   for (const message of Array.isArray(messages) ? messages : []) {
     const role = member(message, 'role');
     writer.message(typeof role === 'string' ? role : 'user', contentText(member(message, 'content')));
   }
-  writer.openMessage('assistant');
+  if (opensAnswer) writer.openMessage('assistant');
   return writer.finish();
 }
 

@@ -131,7 +131,8 @@ function tokenizeBody({ host }: Call, bytes: Buffer): object {
   const prompt = stringField(body, 'prompt');
   const messages = body.get('messages');
   if (prompt === null && !Array.isArray(messages)) throw missingField(body, 'prompt');
-  const ids = prompt === null ? generations.chatPrompt(messages) : tokenize(prompt);
+  const opensAnswer = body.get('add_generation_prompt') !== false;
+  const ids = prompt === null ? generations.chatPrompt(messages, opensAnswer) : tokenize(prompt);
   const tokens = Array.from(ids);
   const strings = body.get('return_token_strs') === true ? tokens.map((id) => detokenize([id])) : null;
   return { count: tokens.length, max_model_len: host.maxModelLength, tokens, token_strs: strings };

@@ -74,6 +74,10 @@ export interface TableView {
   readonly models: readonly string[];
   readonly policies: readonly { policy: string; effectiveProfile: string | null }[];
   readonly groups: readonly { group: string; members: readonly { name: string; address: string; reason: string }[] }[];
+  readonly conditions: readonly {
+    readonly key: string;
+    readonly conditions: readonly { type: string; status: string; reason: string; message: string }[];
+  }[];
   readonly faults: readonly unknown[];
   readonly lastGoodInForce: readonly string[];
 }
