@@ -23,6 +23,8 @@ const concurrency = 8;
 const model = 'm';
 const speedUp = Number(flags['speed-up']);
 const mostLagPercent = 5;
+/** Times that a run is played whose clock was late. */
+const mostAttempts = 3;
 const large = 524_288;
 const small = 65_536;
 
@@ -51,6 +53,12 @@ interface Figures {
   readonly outside: number;
 }
 
+interface Played {
+  readonly figures: Figures;
+  /** How late the engines' tokens came out, as a share of the requests' time. */
+  readonly lagPercent: number;
+}
+
 interface Run {
   readonly scenario: Scenario;
   readonly contender: Contender;
@@ -60,8 +68,19 @@ interface Run {
 const fleetProgram = [process.execPath, fileURLToPath(new URL('fleet.ts', import.meta.url))];
 const router = [process.execPath, fileURLToPath(new URL('../../src/main.ts', import.meta.url))];
 
+/** Figures of a run whose simulated clock was in time. */
+async function measure(run: Run): Promise<Figures> {
+  for (let attempt = 1; ; attempt++) {
+    const { figures, lagPercent } = await playOnce(run);
+    const line = `${run.scenario.name} ${run.contender.name} seed ${run.seed}: TTFT ${figures.mean.toFixed(3)} s`;
+    process.stderr.write(`${line}, the simulated clock ran ${lagPercent.toFixed(1)} % late\n`);
+    if (lagPercent <= mostLagPercent) return figures;
+    if (attempt === mostAttempts) throw new Error('the machine is too busy: end other programs or lower --speed-up');
+  }
+}
+
 /** One workload on engines and a router of its own. */
-async function measure({ scenario, contender, seed }: Run): Promise<Figures> {
+async function playOnce({ scenario, contender, seed }: Run): Promise<Played> {
   const folder = await mkdtemp(join(tmpdir(), 'hermes-kv-awareness-'));
   const sizes = [`--engines=${engineCount}`, `--kv-tokens=${scenario.kvTokens}`];
   const engines = new Child('the engines', fleetProgram, [...sizes, `--model=${model}`, `--speed-up=${speedUp}`]);
@@ -80,7 +99,8 @@ async function measure({ scenario, contender, seed }: Run): Promise<Figures> {
     if (make === undefined) throw new Error(`no workload is named ${scenario.workload}`);
     const result = await play(make(seed), { origin: `http://${proxy}`, model, concurrency, speedUp });
     await checkKnowledge(metrics);
-    return figuresOf(result, await tallyOf(fleet.oracle));
+    const tally = await tallyOf(fleet.oracle);
+    return { figures: figuresOf(result, tally), lagPercent: (100 * tally.lagSeconds) / tally.requestSeconds };
   } finally {
     await Promise.all(children.map((child) => child.kill()));
     await rm(folder, { recursive: true, force: true });
@@ -126,12 +146,9 @@ async function tallyOf(oracle: string): Promise<Tally> {
   return (await (await fetch(`http://${oracle}/tally`)).json()) as Tally;
 }
 
-function figuresOf(result: PlayResult, { lagSeconds, requestSeconds, firstTokens }: Tally): Figures {
+function figuresOf(result: PlayResult, { firstTokens }: Tally): Figures {
   const failures = Object.keys(result.failures);
   if (failures.length > 0) throw new Error(`requests failed: ${failures.join(', ')}`);
-  const lag = (100 * lagSeconds) / requestSeconds;
-  if (lag > mostLagPercent)
-    throw new Error(`the simulated clock ran ${lag.toFixed(1)} % late: the machine is too busy`);
   const inside = mean(firstTokens);
   return {
     hits: result.hitRate,

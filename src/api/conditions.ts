@@ -2,12 +2,16 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { closed } from './schema-node.ts';
 
+/** That of Kubernetes' own metav1.Condition: a word, with the domain of its writer before it if that is another. */
+const conditionType =
+  '^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$';
+
 const condition = closed(
   {
     type: Type.String({
       minLength: 1,
       maxLength: 316,
-      pattern: '^[A-Za-z][A-Za-z0-9]*$',
+      pattern: conditionType,
       description: 'What the condition is about.',
     }),
     status: Type.Enum(['True', 'False', 'Unknown'], { type: 'string', description: 'Whether it holds.' }),

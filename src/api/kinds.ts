@@ -84,3 +84,10 @@ export const kinds: readonly Kind[] = [
     ],
   },
 ];
+
+/** The kind's name in paths of the API server. Throws RangeError for a kind that is not of the group. */
+export function pluralOf(kind: string): string {
+  const found = kinds.find((one) => one.kind === kind);
+  if (found === undefined) throw new RangeError(`the group has no kind ${kind}`);
+  return found.plural;
+}

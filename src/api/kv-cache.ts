@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { duration } from './duration.ts';
-import { labelName, objectName, origin, port, urlPath } from './names.ts';
+import { labelName, objectName, origin, port, secretKey, urlPath } from './names.ts';
 import { prefixStore } from './prefix-store.ts';
 import { closed, withRules } from './schema-node.ts';
 import { union } from './union.ts';
@@ -23,6 +23,12 @@ const manager = withRules(
       ),
       path: urlPath('Path of the query.', '/match_sort'),
       timeout: duration('How long a request waits for the answer; then it is routed without.', '100ms'),
+      tokenSecretRef: Type.Optional(
+        closed(
+          { name: objectName('Name of the Secret.'), key: secretKey('Key of the Secret that holds the token.') },
+          { description: 'Token that is sent to the manager as `Authorization: Bearer`.' },
+        ),
+      ),
     },
     { description: 'A KV manager that is asked before each decision.' },
   ),
@@ -98,4 +104,5 @@ export const kvCache = withRules(
 );
 
 export type KVCache = Static<typeof kvCache>;
+export type Manager = Static<typeof manager>;
 export type Tokenizer = Static<typeof tokenizer>;

@@ -148,6 +148,34 @@ describe('a configuration of v25.09', () => {
   });
 });
 
+describe('a configuration of cache-indexer', () => {
+  const example = join(import.meta.dirname, '../../examples/cache-indexer/values.yaml');
+  const config = 'app:\n  serviceDiscovery:\n    labelSelector: a=b\n';
+
+  it('is told from one of v25.09 and counted, and its notes are told', () => {
+    expect(validateFiles([example], lenient)).toMatchObject({ configs: 1, resources: 0, faults: [], notes: [] });
+    const path = write('values.yaml', `${config}    refreshInterval: 10\n`);
+    expect(validateFiles([path], lenient)).toMatchObject({
+      configs: 1,
+      faults: [],
+      notes: [{ file: path, line: 4, path: 'app.serviceDiscovery.refreshInterval' }],
+    });
+  });
+
+  it.each([
+    ['no labels', 'app: {serviceDiscovery: {}}\n', 1, 'app.serviceDiscovery.labelSelector'],
+    ['a port as text', `${config}    inferencePort: "8000"\n`, 4, 'app.serviceDiscovery.inferencePort'],
+    ['a key of v25.09 beside it', `${config}  strategy: random\n`, 4, 'app.strategy'],
+  ])('with %s is at fault, by line and field', (_name, text, line, at) => {
+    const path = write('values.yaml', text);
+    const found = validateFiles([path], lenient);
+    expect([found.configs, found.faults.map((fault) => [fault.file, fault.line, fault.path])]).toEqual([
+      0,
+      [[path, line, at]],
+    ]);
+  });
+});
+
 describe('a policy whose group is not there', () => {
   it.each([
     ['is warned of', false, 'warnings' as const, 'faults' as const],

@@ -4,6 +4,7 @@ import { isAppConfig } from './app-config.ts';
 import { decodeResource, isOurs } from './decode.ts';
 import type { Resource } from './decode.ts';
 import { parseDocuments } from './documents.ts';
+import { isIndexerValues, readValuesDocument } from './indexer-values.ts';
 import type { FileFault, ParsedDocument } from './documents.ts';
 import { manifestFiles } from './manifest-files.ts';
 import { isObject } from './schema-node.ts';
@@ -18,7 +19,7 @@ export interface Findings {
   /** How many files were read and how many good resources they hold. */
   readonly files: number;
   readonly resources: number;
-  /** How many good configurations of v25.09 they hold. */
+  /** How many good configurations, of v25.09 or of cache-indexer, they hold. */
   readonly configs: number;
 }
 
@@ -29,7 +30,7 @@ interface Placed {
   readonly document: ParsedDocument;
 }
 
-/** Checks manifests and configurations of v25.09, offline. With `strict`, a policy whose group is not in the files is a fault. */
+/** Checks manifests and configurations of v25.09 and of cache-indexer, offline. With `strict`, a policy whose group is not in the files is a fault. */
 export function validateFiles(paths: readonly string[], options: { readonly strict: boolean }): Findings {
   const run = new Validation();
   for (const path of paths) run.path(path);
@@ -105,7 +106,8 @@ class Validation {
   }
 
   private config(file: string, document: ParsedDocument): void {
-    const { config, faults, notes } = readDocument(document, file);
+    const read = isIndexerValues(document.value) ? readValuesDocument : readDocument;
+    const { config, faults, notes } = read(document, file);
     this.faults.push(...faults);
     this.notes.push(...notes);
     if (config !== null) this.configs += 1;

@@ -2,7 +2,7 @@ import type { BackendGroup } from '../api/backend-group.ts';
 import { Compiler, keyOf, type GroupSurroundings } from '../controller/compile.ts';
 import type { Condition, Verdict } from '../controller/conditions.ts';
 import type { Discovery } from '../controller/found.ts';
-import type { ManifestSnapshot } from '../controller/manifest-state.ts';
+import type { ResourceSnapshot } from '../controller/resource-snapshot.ts';
 import { Fleet } from '../datalayer/fleet.ts';
 import type { FleetChange, FleetEvent } from '../datalayer/report.ts';
 import { NodeProbe } from '../datalayer/node-probe.ts';
@@ -20,6 +20,7 @@ import { SharedStores } from './kv/shared-stores.ts';
 import { cacheConditions, CacheWatch } from './kv/cache-conditions.ts';
 import { EventFollower } from './kv/group-events.ts';
 import { TokenLookups } from './kv/token-lookups.ts';
+import { ManagerLookups } from './manager-lookups.ts';
 import { PrefixSources } from './prefix-sources.ts';
 
 /** Milliseconds between looks at what engines have said of their cache size. */
@@ -53,7 +54,7 @@ export interface AssemblyOptions {
   readonly onFleetEvent?: (event: FleetEvent) => void;
 }
 
-const nothing: ManifestSnapshot = {
+const nothing: ResourceSnapshot = {
   groups: [],
   policies: [],
   broken: [],
@@ -70,13 +71,14 @@ export class Assembly {
   readonly fleet: Fleet;
   readonly index = new ApproximateIndex();
   readonly sources: PrefixSources;
+  readonly managers: ManagerLookups;
   readonly follower: EventFollower;
   readonly tokens: TokenLookups;
   readonly stores: SharedStores;
   /** Seconds from a change at hand to its table in force, for which everything else in the process waits. */
   readonly tableTimes = new HistogramSeries(tableBuckets);
   verdicts: readonly Verdict[] = [];
-  snapshot: ManifestSnapshot = nothing;
+  snapshot: ResourceSnapshot = nothing;
   private readonly options: AssemblyOptions;
   private readonly compiler: Compiler;
   private readonly groups = new GroupTargets();
@@ -114,13 +116,14 @@ export class Assembly {
     const startedAt = (slot: number): number => fleet.startedAt(slot);
     this.stores = new SharedStores({ index, prefixKey, startedAt, clock, log: calmLog });
     const { follower, tokens, stores } = this;
-    this.sources = new PrefixSources({ index, follower, tokens, stores, clock, log: calmLog });
+    this.managers = new ManagerLookups({ clock, log });
+    this.sources = new PrefixSources({ index, follower, tokens, stores, managers: this.managers });
     this.cancelCapacity = clock.after(capacityInterval, this.learnCapacities);
     this.nextAging = clock.now() + agingRound;
   }
 
   /** Puts the resources in force. */
-  update(snapshot: ManifestSnapshot): void {
+  update(snapshot: ResourceSnapshot): void {
     const startedAt = this.options.clock.now();
     this.snapshot = snapshot;
     this.groups.update(snapshot.groups, snapshot.secrets, this.options.discovery);

@@ -7,7 +7,7 @@ import type { Clock } from '../router/clock.ts';
 import { ClusterDriver } from './cluster/driver.ts';
 import { InputError } from './io.ts';
 import { OutsideError } from './listen.ts';
-import { logFault, logInForce } from './manifests.ts';
+import { logFault, logInForce } from './resource-log.ts';
 import { alone, reloadGauges, type Driven, type PlainSource, type Reloads } from './source.ts';
 
 export interface ConfigSourceOptions {
@@ -35,20 +35,21 @@ export function configSource({ path, client, read, clock, log }: ConfigSourceOpt
           allowExternalTargets: false,
           clock,
           log,
+          form: 'configuration',
           snapshot: () => snapshot,
         });
   const discovery: Discovery = driver?.index ?? new StaticDiscovery();
   const state = new ConfigFileState(path, client?.namespace ?? 'default', read);
   const watch = new ConfigFileWatch(state, clock, (next) => {
     snapshot = next;
-    for (const fault of next.faults) logFault(log, fault);
+    for (const fault of next.faults) logFault(log, 'configuration', fault);
     for (const note of next.notes) log.info(note.message, { file: note.file, line: note.line, path: note.path });
     if (next.lastGoodInForce.size > 0) log.warn('the last good configuration stays in force', { file: path });
     reloads[next.faults.length === 0 ? 'good' : 'faulty'] += 1;
     if (driver !== null) driver.changed();
     else if (driven !== null) {
       driven.update(next);
-      logInForce(log, 'configuration in force', next);
+      logInForce(log, 'configuration', next);
     }
   });
   return {

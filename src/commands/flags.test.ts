@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { countFlag, durationFlag, listenFlag, readFlags, sizeFlag } from './flags.ts';
+import { countFlag, durationFlag, listenFlag, listFlag, readFlags, refuseBeside, sizeFlag } from './flags.ts';
 import { UsageError } from './io.ts';
 
 const defaults = { 'max-body': '16Mi', listen: '127.0.0.1:8000', help: false } as const;
@@ -29,6 +29,34 @@ describe('readFlags', () => {
   ];
   it.each(refused)('refuses %s', (_name, argv) => {
     expect(() => readFlags(argv, defaults, {})).toThrow(UsageError);
+  });
+});
+
+describe('refuseBeside', () => {
+  const given = (...argv: string[]): (() => void) => {
+    const values = readFlags(argv, defaults, {});
+    return () => refuseBeside('manifests', ['listen', 'help'], values, defaults);
+  };
+
+  it('names the flags that have no effect there, and no other', () => {
+    expect(given('--listen', 'x', '--help', '--max-body', '5')).toThrow(
+      new UsageError('--listen, --help: without effect beside --manifests; leave it out'),
+    );
+  });
+
+  it.each([[['--max-body', '5']], [[]], [['--listen', defaults.listen]]])('lets %j pass', (argv) => {
+    expect(given(...argv)).not.toThrow();
+  });
+});
+
+describe('listFlag', () => {
+  it.each([
+    ['', []],
+    ['a', ['a']],
+    [' a , b,, c:1 ', ['a', 'b', 'c:1']],
+    [',', []],
+  ])('reads %j', (text, items) => {
+    expect(listFlag(text)).toEqual(items);
   });
 });
 

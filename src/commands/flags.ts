@@ -39,6 +39,25 @@ export function readFlags<D extends FlagDefaults>(
   return Object.fromEntries(read) as FlagValues<D>;
 }
 
+/** Throws UsageError where one of the flags `names` is given, none of which means anything beside the flag `beside`. */
+export function refuseBeside<D extends FlagDefaults>(
+  beside: string,
+  names: readonly (keyof D & string)[],
+  values: FlagValues<D>,
+  defaults: D,
+): void {
+  const given = names.filter((name) => values[name] !== defaults[name]).map((name) => `--${name}`);
+  if (given.length > 0) throw new UsageError(`${given.join(', ')}: without effect beside --${beside}; leave it out`);
+}
+
+/** The items of `A,B`. */
+export function listFlag(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
 /** Milliseconds. */
 export function durationFlag(name: string, text: string): number {
   try {

@@ -1,10 +1,10 @@
-import type { FileFault } from '../api/documents.ts';
 import { StaticDiscovery } from '../controller/found.ts';
-import { ManifestState, type ManifestSnapshot } from '../controller/manifest-state.ts';
+import { ManifestState } from '../controller/manifest-state.ts';
 import { ManifestWatch } from '../controller/manifest-watch.ts';
 import { errorText, type Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
 import { OutsideError } from './listen.ts';
+import { logFault, logInForce } from './resource-log.ts';
 import { alone, reloadGauges, type PlainSource, type Reloads } from './source.ts';
 
 /** Resources from a folder of manifests. */
@@ -24,11 +24,11 @@ export function manifestSource(
       watch = new ManifestWatch(folder, clock, {
         changed(files) {
           const snapshot = state.update(files);
-          for (const fault of snapshot.faults) logFault(log, fault);
+          for (const fault of snapshot.faults) logFault(log, 'manifests', fault);
           for (const key of snapshot.lastGoodInForce) log.warn('the last good version stays in force', { object: key });
           reloads[snapshot.faults.length === 0 ? 'good' : 'faulty'] += 1;
           driven.update(snapshot);
-          logInForce(log, 'manifests in force', snapshot);
+          logInForce(log, 'manifests', snapshot);
         },
         failed(error) {
           log.error('the manifests cannot be read; what was in force stays', { folder, error: errorText(error) });
@@ -48,12 +48,4 @@ function begin(watch: ManifestWatch, folder: string): void {
     if (!(error instanceof Error) || !('syscall' in error)) throw error;
     throw new OutsideError(`--manifests ${folder} cannot be read: ${error.message}`);
   }
-}
-
-export function logInForce(log: Log, message: string, { policies, broken, groups, faults }: ManifestSnapshot): void {
-  log.info(message, { policies: policies.length + broken.length, groups: groups.length, faults: faults.length });
-}
-
-export function logFault(log: Log, { file, line, path, message, cure }: FileFault): void {
-  log.warn('manifest at fault', { file, line, path, message, cure });
 }

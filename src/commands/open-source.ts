@@ -3,11 +3,11 @@ import manifest from '../../package.json' with { type: 'json' };
 import { errorText, type Log } from '../observability/log.ts';
 import type { ReplicaReport } from '../observability/replica-report.ts';
 import type { Clock } from '../router/clock.ts';
-import { durationFlag } from './flags.ts';
+import { durationFlag, listFlag, refuseBeside } from './flags.ts';
 import { UsageError } from './io.ts';
 import { OutsideError } from './listen.ts';
 import { manifestSource } from './manifests.ts';
-import type { ServeFlags } from './serve-flags.ts';
+import { serveDefaults, type ServeFlags } from './serve-flags.ts';
 import type { ResourceSource } from './source.ts';
 
 export interface SourceSurroundings {
@@ -19,6 +19,16 @@ export interface SourceSurroundings {
   readonly report: () => ReplicaReport;
 }
 
+/** Flags about what is done in a cluster only. */
+const inCluster = [
+  'namespaces',
+  'all-namespaces',
+  'allow-external-targets',
+  'peer-service',
+  'peers',
+  'status-interval',
+] as const;
+
 /** Name of this replica: in a pod the pod's. */
 export function replicaName(flags: ServeFlags): string {
   return flags['replica-name'] === '' ? hostname() : flags['replica-name'];
@@ -27,8 +37,14 @@ export function replicaName(flags: ServeFlags): string {
 /** Where the flags say that resources come from. What a cluster needs is loaded only for one. */
 export async function openSource(flags: ServeFlags, around: SourceSurroundings): Promise<ResourceSource> {
   if (flags.manifests !== '' && flags.config !== '') throw new UsageError('give --manifests or --config, not both');
-  if (flags.manifests !== '') return manifestSource(flags.manifests, flags['router-class'], around);
-  if (flags.config !== '') return fromConfig(flags, around);
+  if (flags.manifests !== '') {
+    refuseBeside('manifests', ['kubeconfig', ...inCluster], flags, serveDefaults);
+    return manifestSource(flags.manifests, flags['router-class'], around);
+  }
+  if (flags.config !== '') {
+    refuseBeside('config', ['router-class', ...inCluster], flags, serveDefaults);
+    return fromConfig(flags, around);
+  }
   return fromCluster(flags, around);
 }
 
@@ -50,7 +66,7 @@ export async function configClient(flags: Pick<ServeFlags, 'kubeconfig'>, around
 
 async function fromCluster(flags: ServeFlags, around: SourceSurroundings): Promise<ResourceSource> {
   const statusInterval = durationFlag('status-interval', flags['status-interval']);
-  const named = flags.namespaces.split(',').map((name) => name.trim()).filter((name) => name !== ''); // prettier-ignore
+  const named = listFlag(flags.namespaces);
   if (flags['all-namespaces'] && named.length > 0)
     throw new UsageError('give --namespaces or --all-namespaces, not both');
   if (flags['peer-service'] !== '' && flags.peers !== '')
@@ -60,7 +76,7 @@ async function fromCluster(flags: ServeFlags, around: SourceSurroundings): Promi
   const { fixedPeers, servicePeers } = await import('./cluster/peer-source.ts');
   const peers =
     flags['peer-service'] === ''
-      ? fixedPeers(flags.peers.split(',').filter((address) => address !== ''))
+      ? fixedPeers(listFlag(flags.peers))
       : servicePeers(client, flags['peer-service'], around);
   return new Cluster({
     ...around,

@@ -56,6 +56,21 @@ describe('hermes-router', () => {
     ['an unknown command', ['sevre'], 'sevre'],
     ['an unknown flag', ['serve', '--manifest', 'x'], '--manifest'],
     ['manifests and a configuration', ['serve', '--manifests', '.', '--config', 'x'], 'not both'],
+    [
+      'flags of a cluster without one',
+      ['serve', '--manifests', '.', '--peers', 'a:1', '--namespaces', 'x'],
+      '--namespaces, --peers: without effect beside --manifests',
+    ],
+    [
+      'a router class of a configuration',
+      ['serve', '--config', 'x', '--router-class', 'y'],
+      '--router-class: without effect beside --config',
+    ],
+    [
+      'an indexer that is to watch namespaces of a folder',
+      ['cache-indexer', '--manifests', '.', '--all-namespaces'],
+      '--all-namespaces: without effect',
+    ],
     ['a size that is none', ['serve', '--manifests', '.', '--max-body', 'much'], '--max-body much'],
     ['a duration that is none', ['serve', '--manifests', '.', '--drain-delay', 'soon'], '--drain-delay soon'],
     ['an address that is none', ['serve', '--manifests', '.', '--listen', '8000'], '--listen 8000'],

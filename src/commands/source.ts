@@ -1,5 +1,5 @@
 import type { Discovery } from '../controller/found.ts';
-import type { ManifestSnapshot } from '../controller/manifest-state.ts';
+import type { ResourceSnapshot } from '../controller/resource-snapshot.ts';
 import type { Fleet } from '../datalayer/fleet.ts';
 import type { FleetEvent } from '../datalayer/report.ts';
 import type { GaugeSource } from '../observability/metrics.ts';
@@ -15,7 +15,7 @@ export interface Reloads {
 /** What resources are put in force in. */
 export interface Driven {
   readonly fleet: Pick<Fleet, 'setDiscoveryStale'>;
-  update(snapshot: ManifestSnapshot): void;
+  update(snapshot: ResourceSnapshot): void;
 }
 
 /** Where the resources come from: a folder of manifests, a configuration file, a cluster. */

@@ -1,4 +1,4 @@
-import type { ManifestSnapshot } from '../controller/manifest-state.ts';
+import type { ResourceSnapshot } from '../controller/resource-snapshot.ts';
 import type { Verdict } from '../controller/conditions.ts';
 import { histogramSamples } from '../observability/histogram.ts';
 import { eventGauges, indexGauges, missGauge, storeGauges, streamGauge } from './kv/gauges.ts';
@@ -10,7 +10,7 @@ import type { Assembly } from './assembly.ts';
 /** `/api/v1/table`: what is in force. Connections hold secrets and are left out. */
 export function tableView(
   table: RoutingTable,
-  snapshot: ManifestSnapshot,
+  snapshot: ResourceSnapshot,
   verdicts: readonly Verdict[],
   { fleet, caches }: Pick<Assembly, 'fleet' | 'caches'>,
 ): unknown {
@@ -49,7 +49,7 @@ export function tableTimes({ tableTimes: series }: Pick<Assembly, 'tableTimes'>)
 
 /** Gauges that are read from the house when somebody scrapes. */
 export function gauges(assembly: Assembly, now: () => number): GaugeSource[] {
-  const { store, states, fleet, index, sources, follower, tokens, stores } = assembly;
+  const { store, states, fleet, index, managers, follower, tokens, stores } = assembly;
   const perGroup = (value: (slots: readonly number[]) => number) => () =>
     [...store.current.groups.values()].map(({ key, endpoints }) => ({
       labels: { group: key },
@@ -103,7 +103,7 @@ export function gauges(assembly: Assembly, now: () => number): GaugeSource[] {
     {
       name: 'hermes_manager_failures_total',
       help: 'Look-ups at external KV managers that failed, by reason.',
-      read: () => [...sources.failures].map(([reason, value]) => ({ labels: { reason }, value })),
+      read: () => [...managers.failures].map(([reason, value]) => ({ labels: { reason }, value })),
     },
     {
       name: 'hermes_endpoints_without_slot',

@@ -3,7 +3,7 @@ import type { BackendGroup } from '../api/backend-group.ts';
 import type { Resource } from '../api/decode.ts';
 import { asBrokenPolicy, identityOf } from './broken-policy.ts';
 import type { AcceptedPolicy, BrokenPolicy } from './compile.ts';
-import type { ManifestSnapshot } from './manifest-state.ts';
+import type { ResourceSnapshot } from './resource-snapshot.ts';
 import type { Secrets } from './secrets.ts';
 import { hasNewSpec, type WatchedResource } from './watched.ts';
 
@@ -70,7 +70,7 @@ export class ClusterState {
   }
 
   /** What is to be in force. */
-  snapshot(secrets: Secrets): ManifestSnapshot {
+  snapshot(secrets: Secrets): ResourceSnapshot {
     const groups: BackendGroup[] = [];
     const policies: AcceptedPolicy[] = [];
     const broken: BrokenPolicy[] = [];

@@ -3,7 +3,7 @@ import type { AppConfig } from '../api/app-config.ts';
 import type { BackendGroup } from '../api/backend-group.ts';
 import type { FileFault } from '../api/documents.ts';
 import { keyOf, type AcceptedPolicy } from './compile.ts';
-import type { ManifestSnapshot } from './manifest-state.ts';
+import type { ResourceSnapshot } from './resource-snapshot.ts';
 
 /** What a look at a file finds: its text, or why it has none. */
 export type FileLook =
@@ -13,7 +13,7 @@ export type FileLook =
 export type ReadConfig = (text: string, path: string, namespace: string) => AppConfigFile;
 
 /** What a configuration file says now, or said when it last was right; fits wherever manifests fit. */
-export interface ConfigSnapshot extends ManifestSnapshot {
+export interface ConfigSnapshot extends ResourceSnapshot {
   /** Where the engines are looked for; null while the file has never been right. */
   readonly namespace: string | null;
   /** What is no fault of the file but should be known: keys without an effect, parts that were left out. */

@@ -16,28 +16,37 @@ export function resolveConnection(group: BackendGroup, secrets: Secrets): Resolv
   const { scheme, serverName, caSecretRef, apiKeySecretRef, forwardAuthorization } = group.spec.connection;
   const namespace = group.metadata.namespace ?? 'default';
   const missing: string[] = [];
-  const value = (name: string, key: string): string | undefined => {
-    const found = secrets.get(`${namespace}/${name}`)?.[key];
-    if (found === undefined) missing.push(`key ${key} of Secret ${name}`);
-    return found;
-  };
-  const ca = caSecretRef === undefined ? undefined : value(caSecretRef.name, 'ca.crt');
-  const apiKey = apiKeySecretRef === undefined ? undefined : value(apiKeySecretRef.name, apiKeySecretRef.key);
-  const usable = usableKey(apiKey);
-  if (apiKey !== undefined && usable === null)
-    missing.push(`a value of visible ASCII in Secret ${apiKeySecretRef?.name}`);
+  const ca = caSecretRef && secrets.get(`${namespace}/${caSecretRef.name}`)?.['ca.crt'];
+  if (caSecretRef !== undefined && ca === undefined) missing.push(`key ca.crt of Secret ${caSecretRef.name}`);
+  const apiKey = headerSecret(apiKeySecretRef, namespace, secrets);
+  if (apiKey.missing !== null) missing.push(apiKey.missing);
   const connection: Connection = {
     scheme,
     forwardAuthorization,
     ...(ca === undefined ? {} : { ca }),
     ...(serverName === undefined ? {} : { serverName }),
-    ...(usable === null ? {} : { apiKey: usable }),
+    ...(apiKey.value === null ? {} : { apiKey: apiKey.value }),
   };
   return { connection, missing };
 }
 
-/** A key without the line end that editors leave; null where it does not fit a header. */
-function usableKey(text: string | undefined): string | null {
-  const key = text?.trim() ?? '';
-  return headerValue.test(key) ? key : null;
+/** A value for a header; where there is none that fits, `missing` says what is not there. */
+export interface HeaderSecret {
+  readonly value: string | null;
+  readonly missing: string | null;
+}
+
+/** What a Secret's key holds, without the line end that editors leave. Without a reference nothing is missing. */
+export function headerSecret(ref: SecretRef | undefined, namespace: string, secrets: Secrets): HeaderSecret {
+  if (ref === undefined) return { value: null, missing: null };
+  const text = secrets.get(`${namespace}/${ref.name}`)?.[ref.key];
+  if (text === undefined) return { value: null, missing: `key ${ref.key} of Secret ${ref.name}` };
+  const value = text.trim();
+  if (headerValue.test(value)) return { value, missing: null };
+  return { value: null, missing: `a value of visible ASCII in Secret ${ref.name}` };
+}
+
+interface SecretRef {
+  readonly name: string;
+  readonly key: string;
 }

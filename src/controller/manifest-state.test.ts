@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ManifestState, type FileText, type ManifestSnapshot } from './manifest-state.ts';
+import { ManifestState, type FileText } from './manifest-state.ts';
+import type { ResourceSnapshot } from './resource-snapshot.ts';
 
 const group = (name: string, spec = '', endpoint = 'a:1'): string => `
 apiVersion: hermes-router.io/v1alpha1
@@ -31,7 +32,7 @@ const wrong = '  nonsense: true\n';
 const files = (texts: Record<string, string | readonly string[]>): FileText[] =>
   Object.entries(texts).map(([path, text]) => ({ path, text: typeof text === 'string' ? text : text.join('\n---\n') }));
 
-function names({ groups, policies, broken, lastGoodInForce }: ManifestSnapshot) {
+function names({ groups, policies, broken, lastGoodInForce }: ResourceSnapshot) {
   return {
     groups: groups.map(({ metadata }) => metadata.name),
     policies: policies.map(({ resource }) => resource.metadata.name),

@@ -3,23 +3,13 @@ import { decodeResource, isOurs, type Resource } from '../api/decode.ts';
 import { parseDocuments, type FileFault, type ParsedDocument } from '../api/documents.ts';
 import type { AcceptedPolicy, BrokenPolicy } from './compile.ts';
 import { asBrokenPolicy, identityOf, routerClassOf, type Identity } from './broken-policy.ts';
-import { readSecret, type Secrets } from './secrets.ts';
+import type { ResourceSnapshot } from './resource-snapshot.ts';
+import { readSecret } from './secrets.ts';
 
 /** A manifest file as read. */
 export interface FileText {
   readonly path: string;
   readonly text: string;
-}
-
-/** What the manifests say now, bad parts replaced by their last good versions. */
-export interface ManifestSnapshot {
-  readonly groups: readonly BackendGroup[];
-  readonly policies: readonly AcceptedPolicy[];
-  readonly broken: readonly BrokenPolicy[];
-  readonly secrets: Secrets;
-  readonly faults: readonly FileFault[];
-  /** Keys (`Kind namespace/name`) of which an older version is in force than the files hold. */
-  readonly lastGoodInForce: ReadonlySet<string>;
 }
 
 /** One object of one file: good, bad with or without a last good version, or a secret. */
@@ -43,7 +33,7 @@ export class ManifestState {
   }
 
   /** Takes in all files as they are now. */
-  update(texts: readonly FileText[]): ManifestSnapshot {
+  update(texts: readonly FileText[]): ResourceSnapshot {
     const faults: FileFault[] = [];
     const files = new Map<string, readonly Entry[]>();
     for (const file of texts) files.set(file.path, this.read(file, faults));
@@ -65,7 +55,7 @@ export class ManifestState {
     return entries;
   }
 
-  private snapshot(faults: FileFault[]): ManifestSnapshot {
+  private snapshot(faults: FileFault[]): ResourceSnapshot {
     const secrets = new Map<string, Readonly<Record<string, string>>>();
     const good = new Map<string, Resource>();
     const broken: BrokenPolicy[] = [];

@@ -8,7 +8,7 @@ import { SecretReader } from './secret-reader.ts';
 
 const canary = 'canary-of-a-secret';
 
-function group(secret: string): BackendGroup {
+function group(secret: string, kvCache: object = { type: 'None' }): BackendGroup {
   const decoded = decodeResource({
     apiVersion: 'hermes-router.io/v1alpha1',
     kind: 'BackendGroup',
@@ -16,6 +16,7 @@ function group(secret: string): BackendGroup {
     spec: {
       discovery: { type: 'Static', static: { endpoints: [{ name: 'e', address: '10.0.0.1:1' }] } },
       connection: { apiKeySecretRef: { name: secret, key: 'token' } },
+      kvCache,
     },
   });
   if (!decoded.ok || decoded.resource.kind !== 'BackendGroup') throw new Error('no group');
@@ -66,6 +67,21 @@ async function later(): Promise<void> {
 }
 
 describe('SecretReader', () => {
+  it.each([
+    [
+      'the token of a KV manager',
+      { type: 'Manager', manager: { url: 'http://m', tokenSecretRef: { name: 'b', key: 'k' } } },
+    ],
+    [
+      'the password of a prefix store',
+      { type: 'Approximate', prefixStore: { type: 'Redis', redis: { address: 'r:1', secretRef: { name: 'b' } } } },
+    ],
+  ])('reads %s, too', async (_what, kvCache) => {
+    reader.want([group('a', kvCache)]);
+    await settled();
+    expect(asked).toEqual([path('a'), path('b')]);
+  });
+
   it('reads what groups name, and nothing else', async () => {
     answers.set(path('a'), data('one'));
     reader.want([group('a')]);

@@ -99,10 +99,12 @@ export class SecretReader {
 
 function secretsOf({ metadata, spec }: BackendGroup): string[] {
   const { caSecretRef, apiKeySecretRef } = spec.connection;
-  const { prefixStore } = spec.kvCache;
+  const { kvCache } = spec;
+  const { prefixStore } = kvCache;
+  const token = kvCache.type === 'Manager' ? kvCache.manager.tokenSecretRef : undefined;
   const redis = prefixStore?.type === 'Redis' ? prefixStore.redis : undefined;
   const namespace = metadata.namespace ?? 'default';
-  return [caSecretRef, apiKeySecretRef, redis?.secretRef, redis?.tls?.caSecretRef].flatMap((ref) =>
+  return [caSecretRef, apiKeySecretRef, token, redis?.secretRef, redis?.tls?.caSecretRef].flatMap((ref) =>
     ref === undefined ? [] : [`${namespace}/${ref.name}`],
   );
 }

@@ -139,6 +139,27 @@ describe('what has just been routed', () => {
     expect(world.found(prompt(idsOf(50, 300)), 1)[0]).toBe(0);
   });
 
+  it('counts on an engine that has not said yet how large its blocks are, once another one has', () => {
+    const world = new World();
+    world.stores(world.engine(0)[0], prompt(idsOf(16, 900)));
+    world.engine(1);
+    world.routed(prompt(idsOf(40, 300)), 0);
+    world.routed(prompt(idsOf(40)), 1);
+    expect(world.found(prompt(idsOf(50)), 2)).toEqual([0, 32, 50]);
+    world.clock.advance(expectedFor + 1);
+    expect(world.found(prompt(idsOf(50)), 2)).toEqual([0, 0, 50]);
+  });
+
+  it('is taken back by the events of an engine whose blocks turn out to be of another size', () => {
+    const world = new World();
+    world.stores(world.engine(0)[0], prompt(idsOf(16, 900)));
+    const [other] = world.engine(1);
+    world.routed(prompt(idsOf(40, 300)), 0);
+    world.routed(prompt(idsOf(140)), 1);
+    world.stores(other, prompt(idsOf(64)), 64);
+    expect(world.found(prompt(idsOf(140)), 2)).toEqual([0, 64, 140]);
+  });
+
   it('is guessed of an engine that has not said yet how large its blocks are', () => {
     const world = new World();
     world.engine(0);

@@ -35,6 +35,8 @@ export class EventsSource implements PrefixSource {
   /** Block sizes met in the decision at hand. */
   private readonly sizes = new Int32Array(mostSizes);
   private guesses = new Float64Array(64);
+  /** Of the engine that was routed to last and has told its own; 0 while none has. */
+  private usualSize = 0;
 
   constructor(parts: EventsSourceParts) {
     this.parts = parts;
@@ -57,7 +59,8 @@ export class EventsSource implements PrefixSource {
     const { index, book, fallback, group } = this.parts;
     fallback.routed(request, slot);
     const prompt = request.known.tokens?.get(group);
-    const size = this.blockSizeOf(slot);
+    this.usualSize = this.likelySizeOf(slot);
+    const size = this.usualSize;
     if (prompt === undefined || size === 0) return;
     const blocks = this.key(prompt, size);
     for (const holder of book.of(slot)) index.expect(holder, this.keys.keys, blocks);
@@ -75,13 +78,12 @@ export class EventsSource implements PrefixSource {
 
   /** Matches all candidates, one block size after the other; whether events tell of every candidate. */
   private matchAll(prompt: PromptTokens, candidates: Candidates, out: Float64Array): boolean {
-    const { book } = this.parts;
     const { slots } = candidates;
     let known = 0;
     let all = true;
     for (let i = 0; i < candidates.length; i++) {
-      const size = this.blockSizeOf(slots[i]);
-      if (size === 0 || !book.isLive(slots[i])) all = false;
+      if (!this.isTold(slots[i])) all = false;
+      const size = this.likelySizeOf(slots[i]);
       if (size === 0 || known === mostSizes || this.hasMet(size, known)) continue;
       this.sizes[known] = size;
       known += 1;
@@ -104,7 +106,7 @@ export class EventsSource implements PrefixSource {
     const most = Math.floor((prompt.ids.length - 1) / size);
     for (let i = 0; i < candidates.length; i++) {
       const slot = candidates.slots[i];
-      if (this.blockSizeOf(slot) !== size) continue;
+      if (this.likelySizeOf(slot) !== size) continue;
       let best = 0;
       for (const holder of book.of(slot)) best = Math.max(best, blocks[holder]);
       out[i] = Math.min(best, most) * size;
@@ -113,13 +115,12 @@ export class EventsSource implements PrefixSource {
 
   /** Fills in, for candidates whose events do not arrive, what was sent there. */
   private guess(request: InferenceRequest, candidates: Candidates, out: Float64Array): void {
-    const { book, fallback } = this.parts;
+    const { fallback } = this.parts;
     const { length, slots } = candidates;
     if (this.guesses.length < length) this.guesses = new Float64Array(out.length);
     fallback.match(request, candidates, this.guesses);
     for (let i = 0; i < length; i++) {
-      const told = this.blockSizeOf(slots[i]) > 0 && book.isLive(slots[i]);
-      if (!told) out[i] = Math.max(out[i], this.guesses[i]);
+      if (!this.isTold(slots[i])) out[i] = Math.max(out[i], this.guesses[i]);
     }
   }
 
@@ -133,6 +134,20 @@ export class EventsSource implements PrefixSource {
     this.keyed = prompt;
     this.blocks = this.keys.compute(prompt.ids, prompt.ids.length, scope);
     return this.blocks;
+  }
+
+  /** Whether events tell what the endpoint has. */
+  private isTold(slot: number): boolean {
+    return this.blockSizeOf(slot) > 0 && this.parts.book.isLive(slot);
+  }
+
+  /**
+   * Tokens in a block of the endpoint's caches: as its events say, else as those of another engine of the group did, so
+   * that a burst on a new engine stays together. A guess that is wrong is never confirmed and ends by itself.
+   */
+  private likelySizeOf(slot: number): number {
+    const told = this.blockSizeOf(slot);
+    return told > 0 ? told : this.usualSize;
   }
 
   /** Tokens in a block of the endpoint's caches; 0 while its events have not said so. */

@@ -27,6 +27,7 @@ interface Manager {
 
 const closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
+  token = null;
   for (const close of closing.splice(0)) await close();
 });
 
@@ -36,12 +37,16 @@ async function listening(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
+/** What lookups send. */
+let token: string | null = null;
+
 function lookupAt(port: number, maxInFlight?: number): Omit<Manager, 'seen' | 'asked'> {
   const failures: ManagerFailure[] = [];
   const clock = new ManualClock();
   const { lookup, close } = createManagerLookup({
     url: new URL(`http://127.0.0.1:${port}/match_sort?v=1`),
     timeout: 100,
+    token: () => token,
     random: () => 0,
     clock,
     onFailure: (reason) => failures.push(reason),
@@ -90,6 +95,19 @@ describe('createManagerLookup', () => {
     ]);
     expect(failures).toEqual([]);
     expect(clock.pending).toBe(0);
+  });
+
+  it('sends the token of the moment, and none where there is none', async () => {
+    const sent: (string | undefined)[] = [];
+    const { lookup } = await manager((req, res) => {
+      sent.push(req.headers.authorization);
+      res.end(good);
+    });
+    for (const now of [null, 'first', 'second']) {
+      token = now;
+      await lookup(query);
+    }
+    expect(sent).toEqual([undefined, 'Bearer first', 'Bearer second']);
   });
 
   it('asks nothing for a request without a prompt', async () => {

@@ -29,6 +29,8 @@ export interface ManagerLookupOptions {
   readonly url: URL;
   /** Milliseconds for the whole exchange. */
   readonly timeout: number;
+  /** What is sent as `Authorization: Bearer`, asked for each time; null for nothing. */
+  readonly token: () => string | null;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly clock: Clock;
@@ -66,7 +68,7 @@ export function createManagerLookup(options: ManagerLookupOptions): OpenManagerL
     const abort = new AbortController();
     const cancel = clock.after(options.timeout, () => abort.abort());
     try {
-      return settle(await exchange(await pool, url, body, abort.signal), ticket);
+      return settle(await exchange(await pool, url, { body, token: options.token(), signal: abort.signal }), ticket);
     } catch {
       // undici's many errors are one thing to the reader of a counter: the manager could not be talked to.
       breaker.failed(ticket);
@@ -125,11 +127,18 @@ interface Answer {
   readonly text: string | null;
 }
 
-async function exchange(pool: Pool, url: URL, body: string, signal: AbortSignal): Promise<Answer> {
+interface Asking {
+  readonly body: string;
+  readonly token: string | null;
+  readonly signal: AbortSignal;
+}
+
+async function exchange(pool: Pool, url: URL, { body, token, signal }: Asking): Promise<Answer> {
+  const plain = { 'content-type': 'application/json', accept: 'application/json' };
   const response: Dispatcher.ResponseData = await pool.request({
     method: 'POST',
     path: url.pathname + url.search,
-    headers: { 'content-type': 'application/json', accept: 'application/json' },
+    headers: token === null ? plain : { ...plain, authorization: `Bearer ${token}` },
     body,
     signal,
   });

@@ -1,4 +1,5 @@
 import type { LookupQuery } from '../router/foreknowledge.ts';
+import { askedOf, type Asked } from './tokens/asked.ts';
 
 /** Share of the prompt that is cached, 0..1, by endpoint address. */
 export type HitRates = ReadonlyMap<string, number>;
@@ -10,12 +11,15 @@ export interface MatchSortAnswer {
   readonly ignored: number;
 }
 
+/** Left out: they may shape the prompt, by rules of the engine's own. A hit is then a guess, which is more than none. */
+const left = { reasoning_effort: undefined, reasoning: undefined, tool_choice: undefined };
+
 /**
- * The body of `POST /match_sort` for a request, or null where it has nothing that a KV manager can tokenise: only
- * one text, one list of token ids, or chat messages name a single prefix.
+ * The body of `POST /match_sort` for a request, with all that shapes its prompt, or null where it has nothing that a KV
+ * manager can tokenise: only one text, one list of token ids, or a chat of texts names a single prefix.
  */
-export function matchSortBody({ model, body, candidates }: Omit<LookupQuery, 'path'>): string | null {
-  const asked = promptOf(body);
+export function matchSortBody({ model, path, body, candidates }: LookupQuery): string | null {
+  const asked = promptOf(askedOf({ path, body: { ...body, ...left } }));
   if (asked === null) return null;
   const salt = typeof body.cache_salt === 'string' ? { cache_salt: body.cache_salt } : {};
   try {
@@ -26,13 +30,19 @@ export function matchSortBody({ model, body, candidates }: Omit<LookupQuery, 'pa
   }
 }
 
-function promptOf(body: LookupQuery['body']): Record<string, unknown> | null {
-  const { messages, prompt, input } = body;
-  if (Array.isArray(messages)) return { messages: messages as unknown[] };
-  if (typeof prompt === 'string') return { prompt };
-  if (Array.isArray(prompt) && prompt.length > 0 && prompt.every(Number.isInteger))
-    return { token_ids: prompt as unknown[] };
-  return typeof input === 'string' ? { prompt: input } : null;
+function promptOf(asked: Asked): Record<string, unknown> | null {
+  switch (asked.kind) {
+    case 'ids':
+      return { token_ids: Array.from(asked.ids) };
+    case 'text':
+      return { prompt: asked.text, ...asked.settings };
+    case 'chat': {
+      const { messages, settings, tools } = asked.chat;
+      return { messages, ...settings, ...(tools === undefined ? {} : { tools }) };
+    }
+    case 'none':
+      return null;
+  }
 }
 
 /** Reads an answer; null where it is none. Unknown fields are passed over, unusable rows counted. */

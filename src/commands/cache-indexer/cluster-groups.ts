@@ -31,6 +31,7 @@ export function clusterGroups(options: ClusterGroupsOptions): PlainSource {
     allowExternalTargets,
     clock,
     log,
+    form: 'resources',
     snapshot: (secrets) => resources.snapshot(secrets),
   });
   const discovery: Discovery = driver.index;

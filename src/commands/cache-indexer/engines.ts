@@ -1,7 +1,7 @@
 import type { BackendGroup } from '../../api/backend-group.ts';
 import { keyOf } from '../../controller/compile.ts';
 import type { Discovery } from '../../controller/found.ts';
-import type { ManifestSnapshot } from '../../controller/manifest-state.ts';
+import type { ResourceSnapshot } from '../../controller/resource-snapshot.ts';
 import { Fleet } from '../../datalayer/fleet.ts';
 import type { ModelList } from '../../datalayer/models.ts';
 import { NodeProbe } from '../../datalayer/node-probe.ts';
@@ -71,7 +71,7 @@ export class Engines implements Driven {
   }
 
   /** Puts the groups in force. */
-  update({ groups, secrets }: ManifestSnapshot): void {
+  update({ groups, secrets }: ResourceSnapshot): void {
     const { discovery, log, onChange } = this.options;
     this.groups = groups.filter((group) => eventSettingsOf(group) !== null);
     this.targets.update(this.groups, secrets, discovery);

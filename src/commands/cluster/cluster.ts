@@ -72,6 +72,7 @@ export class Cluster {
       allowExternalTargets,
       clock,
       log,
+      form: 'resources',
       snapshot: (secrets) => this.resources.snapshot(secrets),
     });
     // Of two in one line a flood of either would hold up the other.
@@ -187,13 +188,15 @@ export class Cluster {
   }
 
   private gained(): void {
-    this.options.log.info('leading: this replica writes the status', { class: this.options.routerClass });
+    const { log, routerClass, replica } = this.options;
+    log.info('leading: this replica writes the status', { class: routerClass, replica });
     this.reporter.leading();
     this.loop?.lead();
   }
 
   private lost(): void {
-    this.options.log.info('no longer leading', { class: this.options.routerClass });
+    const { log, routerClass, replica } = this.options;
+    log.info('no longer leading', { class: routerClass, replica });
     this.loop?.resign();
   }
 }

@@ -31,6 +31,14 @@ const needs: Readonly<Record<BackendGroup['spec']['discovery']['type'], readonly
   Static: [],
 };
 
+/** A collection that is watched. */
+interface Watched {
+  readonly collection: Collection;
+  readonly reflector: Reflector<unknown>;
+  /** Ends the watch; the index forgets what it told. */
+  readonly end: () => void;
+}
+
 interface Kind<T extends ObjectView> {
   readonly api: string;
   readonly plural: string;
@@ -44,18 +52,27 @@ interface Kind<T extends ObjectView> {
 export class DiscoveryFeed {
   private readonly options: DiscoveryFeedOptions;
   /** By `Collection namespace`. */
-  private readonly reflectors = new Map<string, { collection: Collection; reflector: Reflector<unknown> }>();
+  private readonly watched = new Map<string, Watched>();
 
   constructor(options: DiscoveryFeedOptions) {
     this.options = options;
   }
 
-  /** Watches what these groups need, from now on. */
+  /** Watches what these groups need, from now on, and nothing else. */
   want(groups: readonly BackendGroup[]): void {
     const { allNamespaces } = this.options;
+    const wanted = new Set<string>();
     for (const { metadata, spec } of groups) {
       const namespace = allNamespaces ? null : (metadata.namespace ?? 'default');
-      for (const collection of needs[spec.discovery.type]) this.open(collection, namespace);
+      for (const collection of needs[spec.discovery.type]) {
+        wanted.add(keyOf({ collection, namespace }));
+        this.open(collection, namespace);
+      }
+    }
+    for (const [key, { end }] of this.watched) {
+      if (wanted.has(key)) continue;
+      this.watched.delete(key);
+      end();
     }
   }
 
@@ -70,18 +87,18 @@ export class DiscoveryFeed {
   }
 
   close(): void {
-    for (const { reflector } of this.reflectors.values()) reflector.close();
+    for (const { reflector } of this.watched.values()) reflector.close();
   }
 
   private get required(): Reflector<unknown>[] {
-    return [...this.reflectors.values()]
+    return [...this.watched.values()]
       .filter(({ collection }) => collection !== 'pools')
       .map(({ reflector }) => reflector);
   }
 
   private open(collection: Collection, namespace: string | null): void {
     const place = { collection, namespace };
-    if (this.reflectors.has(keyOf(place))) return;
+    if (this.watched.has(keyOf(place))) return;
     const { index } = this.options;
     if (collection === 'pods') {
       this.reflect(place, {
@@ -141,7 +158,12 @@ export class DiscoveryFeed {
       log,
       random: Math.random,
     });
-    this.reflectors.set(keyOf(place), { collection, reflector });
+    const end = (): void => {
+      reflector.close();
+      // A later watch would not tell of what has gone meanwhile.
+      for (const view of reflector.items.values()) kind.remove(view);
+    };
+    this.watched.set(keyOf(place), { collection, reflector, end });
     reflector.start();
   }
 }

@@ -1,11 +1,13 @@
 import { DiscoveryIndex } from '../../controller/discovery/discovery-index.ts';
 import { keyOf } from '../../controller/compile.ts';
+import { backoffDelay } from '../../controller/kube/backoff.ts';
 import type { KubeClient } from '../../controller/kube/contract.ts';
-import type { ManifestSnapshot } from '../../controller/manifest-state.ts';
+import type { ResourceSnapshot } from '../../controller/resource-snapshot.ts';
 import { SecretReader } from '../../controller/secret-reader.ts';
 import type { Secrets } from '../../controller/secrets.ts';
 import { errorText, type Log } from '../../observability/log.ts';
 import type { Clock } from '../../router/clock.ts';
+import { DiscoveryLog, logInForce, type ResourceForm } from '../resource-log.ts';
 import type { Driven } from '../source.ts';
 import { DiscoveryFeed } from './discovery-feed.ts';
 
@@ -13,6 +15,8 @@ import { DiscoveryFeed } from './discovery-feed.ts';
 const pace = 50;
 /** Milliseconds for which the first table waits for what discovery reads: without the right to read it, it would wait for ever. */
 const patience = 10_000;
+/** Milliseconds before a table that could not be made is tried again. */
+const retry = { first: 1_000, longest: 60_000 };
 
 export interface DriverOptions {
   readonly client: KubeClient;
@@ -21,8 +25,10 @@ export interface DriverOptions {
   readonly allowExternalTargets: boolean;
   readonly clock: Clock;
   readonly log: Log;
+  /** What the resources come as, for the log. */
+  readonly form: ResourceForm;
   /** What is to be in force; null while that is not known yet. */
-  readonly snapshot: (secrets: Secrets) => ManifestSnapshot | null;
+  readonly snapshot: (secrets: Secrets) => ResourceSnapshot | null;
 }
 
 /** Puts resources in force in a cluster: what they name is watched, and each change makes a new table. */
@@ -33,16 +39,24 @@ export class ClusterDriver {
   private readonly secrets: SecretReader;
   private assembly: Driven | null = null;
   private groups = new Set<string>();
+  private readonly told: DiscoveryLog;
   private resourcesChanged = true;
+  /** Groups of which discovery has found something else since the last table. */
+  private readonly rediscovered = new Set<string>();
   private scheduled = false;
   private lastAt = -Infinity;
   private waitingSince: number | null = null;
   private inForce = false;
+  private failures = 0;
+  /** When a table that could not be made is tried again, if nothing changes before. */
+  private retryAt = -Infinity;
   private cancel: () => void = () => undefined;
+  private cancelRetry: () => void = () => undefined;
 
   constructor(options: DriverOptions) {
     this.options = options;
     const { client, allNamespaces, allowExternalTargets, clock, log } = options;
+    this.told = new DiscoveryLog(log);
     this.index = new DiscoveryIndex({ allowExternalTargets });
     this.feed = new DiscoveryFeed({
       client,
@@ -68,11 +82,13 @@ export class ClusterDriver {
   /** The resources have changed. */
   changed(): void {
     this.resourcesChanged = true;
+    this.retryAt = -Infinity;
     this.schedule();
   }
 
   close(): void {
     this.cancel();
+    this.cancelRetry();
     this.assembly = null;
     this.feed.close();
     this.secrets.close();
@@ -86,36 +102,77 @@ export class ClusterDriver {
     this.cancel = this.options.clock.after(wait, () => {
       this.scheduled = false;
       this.lastAt = this.options.clock.now();
-      try {
-        this.apply();
-      } catch (error) {
-        this.options.log.error('a new table could not be made; the last one stays in force', {
-          error: errorText(error),
-        });
-      }
+      this.tryToApply();
     });
+  }
+
+  private tryToApply(): void {
+    try {
+      this.apply();
+    } catch (error) {
+      const { clock, log } = this.options;
+      const retryIn = backoffDelay(retry, this.failures, Math.random);
+      this.failures += 1;
+      this.retryAt = clock.now() + retryIn;
+      this.cancelRetry();
+      this.cancelRetry = clock.after(retryIn, () => this.schedule());
+      log.error('a new table could not be made; the last one stays in force', { error: errorText(error), retryIn });
+    }
   }
 
   private apply(): void {
     const { assembly } = this;
     if (assembly === null) return;
     assembly.fleet.setDiscoveryStale(this.feed.stale);
-    if (this.index.takeDirty().size === 0 && !this.resourcesChanged) return;
+    if (this.takeRediscovered()) this.retryAt = -Infinity;
+    if (this.isShown() || this.options.clock.now() < this.retryAt) return;
     const snapshot = this.options.snapshot(this.secrets.secrets);
     if (snapshot === null) return;
     this.feed.want(snapshot.groups);
     this.secrets.want(snapshot.groups);
     this.forgetAllBut(new Set(snapshot.groups.map(({ metadata }) => keyOf(metadata))));
     if (!this.inForce && this.mustWait()) return;
-    this.resourcesChanged = false;
-    // What `want` has changed by itself counts for this snapshot, too.
-    assembly.update({ ...snapshot, secrets: this.secrets.secrets });
+    try {
+      assembly.update({ ...snapshot, secrets: this.secrets.secrets });
+    } finally {
+      // What `want` and the update have found by themselves counts for this snapshot, too.
+      this.takeRediscovered();
+    }
     this.inForce = true;
-    this.index.takeDirty();
+    this.tell(snapshot);
+    // Only now: what a table that could not be made was to show is still to be shown.
+    this.rediscovered.clear();
+    this.resourcesChanged = false;
+    this.failures = 0;
+    this.cancelRetry();
+  }
+
+  /** Whether the last table shows all that is known. */
+  private isShown(): boolean {
+    return this.rediscovered.size === 0 && !this.resourcesChanged;
+  }
+
+  /** Whether discovery has found something else. */
+  private takeRediscovered(): boolean {
+    const dirty = this.index.takeDirty();
+    for (const key of dirty) this.rediscovered.add(key);
+    return dirty.size > 0;
+  }
+
+  private tell(snapshot: ResourceSnapshot): void {
+    if (this.resourcesChanged) logInForce(this.options.log, this.options.form, snapshot);
+    for (const group of snapshot.groups) {
+      const key = keyOf(group.metadata);
+      if (this.rediscovered.has(key)) this.told.tell(key, this.index.find(group).condition);
+    }
   }
 
   private forgetAllBut(groups: Set<string>): void {
-    for (const key of this.groups) if (!groups.has(key)) this.index.removeGroup(key);
+    for (const key of this.groups) {
+      if (groups.has(key)) continue;
+      this.index.removeGroup(key);
+      this.told.forget(key);
+    }
     this.groups = groups;
   }
 

@@ -1,7 +1,9 @@
+import { pluralOf } from '../../api/kinds.ts';
+import { apiVersion } from '../../api/resource.ts';
 import { ClusterState } from '../../controller/cluster-state.ts';
 import type { KubeClient } from '../../controller/kube/contract.ts';
 import { Reflector } from '../../controller/kube/reflector.ts';
-import type { ManifestSnapshot } from '../../controller/manifest-state.ts';
+import type { ResourceSnapshot } from '../../controller/resource-snapshot.ts';
 import { classLabel, lastGood } from '../../controller/revisions/revision.ts';
 import type { Secrets } from '../../controller/secrets.ts';
 import { keepResource, type ResourceKind, type WatchedResource } from '../../controller/watched.ts';
@@ -10,11 +12,7 @@ import type { Clock } from '../../router/clock.ts';
 import { Removals } from './removals.ts';
 import { collectionPaths, type Scope } from './scope.ts';
 
-const api = '/apis/hermes-router.io/v1alpha1';
-const plurals: Readonly<Record<ResourceKind, string>> = {
-  BackendGroup: 'backendgroups',
-  RoutingPolicy: 'routingpolicies',
-};
+const api = `/apis/${apiVersion}`;
 
 export interface ResourcesOptions {
   readonly client: KubeClient;
@@ -74,7 +72,7 @@ export class ClusterResources {
   }
 
   /** What is to be in force; null before all of it has been read. */
-  snapshot(secrets: Secrets): ManifestSnapshot | null {
+  snapshot(secrets: Secrets): ResourceSnapshot | null {
     if (!this.synced) return null;
     if (!this.remembered && [...this.state.all()].some(({ inForce }) => inForce === null)) {
       this.remember();
@@ -123,7 +121,7 @@ export class ClusterResources {
   private reflect(kind: ResourceKind): Reflector<WatchedResource>[] {
     const { client, scope, routerClass, allowExternalTargets, clock, log } = this.options;
     const keep = keepResource({ kind, routerClass, allowExternalTargets });
-    return collectionPaths(scope, api, plurals[kind]).map(
+    return collectionPaths(scope, api, pluralOf(kind)).map(
       (path) =>
         new Reflector<WatchedResource>({
           client,

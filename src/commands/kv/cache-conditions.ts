@@ -1,5 +1,5 @@
 import { met, unmet, type Condition } from '../../controller/conditions.ts';
-import type { PrefixSources } from '../prefix-sources.ts';
+import type { ManagerLookups } from '../manager-lookups.ts';
 import type { EventFollower } from './group-events.ts';
 import type { SharedStores } from './shared-stores.ts';
 
@@ -8,11 +8,11 @@ const type = 'CacheKnown';
 export interface CacheParts {
   readonly follower: EventFollower;
   readonly stores: SharedStores;
-  readonly sources: PrefixSources;
+  readonly managers: ManagerLookups;
 }
 
 /** Whether the router knows what the caches of a group hold, where that hangs on others: by key of the group. */
-export function cacheConditions({ follower, stores, sources }: CacheParts): Map<string, readonly Condition[]> {
+export function cacheConditions({ follower, stores, managers }: CacheParts): Map<string, readonly Condition[]> {
   const found = new Map<string, readonly Condition[]>();
   const add = (key: string, condition: Condition): void => void found.set(key, [...(found.get(key) ?? []), condition]);
   for (const [key, { live, total, trouble }] of follower.groups()) {
@@ -26,7 +26,7 @@ export function cacheConditions({ follower, stores, sources }: CacheParts): Map<
     if (shared) add(key, met(type, 'prefixes are shared with the other replicas'));
     else add(key, unmet(type, 'NotShared', `prefixes are not shared (${reason}); each replica goes by its own`));
   }
-  for (const [key, failure] of sources.managers()) {
+  for (const [key, failure] of managers.troubles()) {
     if (failure === null) add(key, met(type, 'the KV manager answers'));
     else
       add(

@@ -179,7 +179,7 @@ export class LeaderElection {
 
   /** The Lease is ours as of `startedAt`, before the write: others may have seen it from then on. */
   private take(lease: Lease, startedAt: number): void {
-    const { clock, log, identity } = this.options;
+    const { clock } = this.options;
     this.observe(lease);
     const left = startedAt + this.timing.renewDeadline - clock.now();
     // An answer that comes after the deadline says nothing about now.
@@ -188,7 +188,6 @@ export class LeaderElection {
     this.cancelDeadline = clock.after(left, () => this.lose());
     if (this.isLeading) return;
     this.isLeading = true;
-    log.info('leading', { identity });
     this.options.onGained();
   }
 
@@ -196,7 +195,6 @@ export class LeaderElection {
     this.cancelDeadline();
     if (!this.isLeading) return;
     this.isLeading = false;
-    this.options.log.info('no longer leading', { identity: this.options.identity });
     this.options.onLost();
   }
 

@@ -1,9 +1,10 @@
-import { Value } from 'typebox/value';
-import { backendGroupStatus, type BackendGroupStatus } from '../../api/backend-group-status.ts';
+import type { BackendGroupStatus } from '../../api/backend-group-status.ts';
+import { pluralOf } from '../../api/kinds.ts';
 import { apiVersion } from '../../api/resource.ts';
-import { routingPolicyStatus, type RoutingPolicyStatus } from '../../api/routing-policy-status.ts';
+import type { RoutingPolicyStatus } from '../../api/routing-policy-status.ts';
 import type { KubeRequest } from '../kube/contract.ts';
 import { Outbox, type OutboxOptions, type WriteResult } from './outbox.ts';
+import { isGroupStatus, isPolicyStatus } from './read-status.ts';
 import { worthWriting } from './worth-writing.ts';
 
 type AnyStatus = RoutingPolicyStatus | BackendGroupStatus;
@@ -39,7 +40,6 @@ interface Entry {
 }
 
 const fieldManager = 'hermes-router';
-const plurals: Readonly<Record<Kind, string>> = { RoutingPolicy: 'routingpolicies', BackendGroup: 'backendgroups' };
 
 /**
  * Brings status to the API server while this replica leads. It writes what is worth writing compared with what the
@@ -148,16 +148,13 @@ function readStatus({ kind, status }: StatusTarget): AnyStatus | undefined {
   return isGroupStatus(status) ? status : undefined;
 }
 
-const isPolicyStatus = (status: unknown): status is RoutingPolicyStatus => Value.Check(routingPolicyStatus, status);
-const isGroupStatus = (status: unknown): status is BackendGroupStatus => Value.Check(backendGroupStatus, status);
-
 /**
  * Server-side apply: docs/design/0008-status.md says why. The version keeps it off an object that was made anew: of a
  * custom resource's status the API server does not compare the uid.
  */
 function applyRequest(target: StatusTarget, resourceVersion: string, status: AnyStatus): KubeRequest {
   const { kind, namespace, name } = target;
-  const path = `/apis/${apiVersion}/namespaces/${namespace}/${plurals[kind]}/${name}/status`;
+  const path = `/apis/${apiVersion}/namespaces/${namespace}/${pluralOf(kind)}/${name}/status`;
   return {
     method: 'PATCH',
     path: `${path}?fieldManager=${fieldManager}&force=true`,

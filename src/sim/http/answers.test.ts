@@ -91,6 +91,15 @@ describe('whole answers have the keys, their order and their types of a real vLL
     expect(shapeOfJson(chat.body)).toEqual(shapeOfJson(captured('tokenize_chat').body));
   });
 
+  test('tokenize ends a chat with its last message where no opening of an answer is asked for', async () => {
+    const tokensOf = async (body: object): Promise<number[]> =>
+      (JSON.parse((await send('/tokenize', { messages: hello, ...body })).body) as { tokens: number[] }).tokens;
+    const [opened, closed] = [await tokensOf({}), await tokensOf({ add_generation_prompt: false })];
+    expect(await tokensOf({ add_generation_prompt: true })).toEqual(opened);
+    expect(closed.length).toBeLessThan(opened.length);
+    expect(opened.slice(0, closed.length)).toEqual(closed);
+  });
+
   test('models', async () => {
     const ours = await get('/v1/models');
     expect(shapeOfJson(ours.body)).toEqual(shapeOfJson(captured('models').body));

@@ -46,6 +46,11 @@ export class Exchange implements SequenceListener {
     this.written = new Int32Array(answer.sequences.length);
     this.response.on('close', this.onClose);
     this.response.on('drain', this.onDrain);
+    // The client may have gone while its request was read: no further event would tell.
+    if (this.response.destroyed || this.response.socket?.destroyed === true) {
+      this.host.over(this);
+      return;
+    }
     if (!answer.generation.stream) return;
     this.response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
     this.response.flushHeaders();

@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
-import { closed } from '../../api/schema-node.ts';
-import { labelName, objectName, port } from '../../api/names.ts';
+import { closed } from './schema-node.ts';
+import { labelName, objectName, port } from './names.ts';
 
 /** Seconds. */
 const longest = 86_400;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readValues, type ValuesFile } from './values.ts';
+import { readValues, type ValuesFile } from './indexer-values.ts';
 
 const seed = `app:
   serviceDiscovery: # how engines are found

@@ -1,13 +1,13 @@
 import { Value } from 'typebox/value';
-import type { AppConfigFile } from '../../api/app-config-file.ts';
-import { faultsOf, type Fault } from '../../api/check.ts';
-import { decodeResource, type Resource } from '../../api/decode.ts';
-import { withDefaults } from '../../api/defaults.ts';
-import { parseDocuments, type FileFault, type ParsedDocument } from '../../api/documents.ts';
-import { apiVersion } from '../../api/resource.ts';
-import { isObject } from '../../api/schema-node.ts';
-import { curesOf } from './values-cures.ts';
-import { valuesSchema, type Values } from './values-schema.ts';
+import type { AppConfigFile } from './app-config-file.ts';
+import { faultsOf, type Fault } from './check.ts';
+import { decodeResource, type Resource } from './decode.ts';
+import { withDefaults } from './defaults.ts';
+import { parseDocuments, type FileFault, type ParsedDocument } from './documents.ts';
+import { apiVersion } from './resource.ts';
+import { isObject } from './schema-node.ts';
+import { curesOf } from './indexer-values-cures.ts';
+import { valuesSchema, type Values } from './indexer-values-schema.ts';
 
 /** What a configuration file of cache-indexer says. */
 export interface ValuesFile extends AppConfigFile {
@@ -29,7 +29,16 @@ export function readValues(text: string, file: string, namespace = 'default'): V
     const none = { message: 'is empty', cure: 'write the settings under `app:`' };
     return refused([{ file, line: 1, path: '', ...(documents.length === 0 ? none : many) }]);
   }
-  const [document] = documents;
+  return readValuesDocument(documents[0], file, namespace);
+}
+
+/** Whether a document sets up cache-indexer rather than a router of v25.09, which has `app`, too. */
+export function isIndexerValues(document: unknown): boolean {
+  return isObject(document) && isObject(document.app) && Object.hasOwn(document.app, 'serviceDiscovery');
+}
+
+/** Decodes one document and says where in the file its faults and notes are. */
+export function readValuesDocument(document: ParsedDocument, file: string, namespace = 'default'): ValuesFile {
   const placed = ({ path, message, cure }: Place): FileFault => ({
     file,
     line: document.lineOf(path),

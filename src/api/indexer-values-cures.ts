@@ -1,6 +1,6 @@
-import type { Fault } from '../../api/check.ts';
-import { parseDuration } from '../../api/duration.ts';
-import { isObject } from '../../api/schema-node.ts';
+import type { Fault } from './check.ts';
+import { parseDuration } from './duration.ts';
+import { isObject } from './schema-node.ts';
 
 /** What to write instead of a value that is nearly right; null where that cannot be told. */
 type Cure = (value: unknown) => string | null;

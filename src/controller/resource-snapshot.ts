@@ -1,0 +1,16 @@
+import type { BackendGroup } from '../api/backend-group.ts';
+import type { FileFault } from '../api/documents.ts';
+import type { AcceptedPolicy, BrokenPolicy } from './compile.ts';
+import type { Secrets } from './secrets.ts';
+
+/** What files or a cluster say now, bad parts replaced by their last good versions. */
+export interface ResourceSnapshot {
+  readonly groups: readonly BackendGroup[];
+  readonly policies: readonly AcceptedPolicy[];
+  readonly broken: readonly BrokenPolicy[];
+  readonly secrets: Secrets;
+  /** Of files; those of a cluster's objects are told in their status. */
+  readonly faults: readonly FileFault[];
+  /** Keys (`Kind namespace/name`) of which an older version is in force than the sources hold. */
+  readonly lastGoodInForce: ReadonlySet<string>;
+}
