@@ -1,8 +1,11 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sendObject } from './testkit/engine.ts';
-import { publishing, RunningIndexer } from './testkit/indexer.ts';
-import { group, policy, type Document } from './testkit/manifests.ts';
+import { publishing, RunningIndexer, type Matches } from './testkit/indexer.ts';
+import { group, policy, secret, type Document } from './testkit/manifests.ts';
 import { metric, type RunningRouter } from './testkit/router.ts';
 import { until } from './testkit/until.ts';
 import { World } from './testkit/world.ts';
@@ -13,8 +16,8 @@ beforeEach(() => {
 });
 afterEach(() => world.close());
 
-const knownBy = (manager: string, addresses: readonly string[], timeout: string): Document[] => [
-  group('m', addresses, { kvCache: { type: 'Manager', manager: { url: `http://${manager}`, timeout } } }),
+const knownBy = (manager: string, addresses: readonly string[], timeout: string, more: Document = {}): Document[] => [
+  group('m', addresses, { kvCache: { type: 'Manager', manager: { url: `http://${manager}`, timeout, ...more } } }),
   policy('m', { strategy: { type: 'KVAware' } }),
 ];
 
@@ -73,6 +76,48 @@ describe('cache-indexer as KV manager', () => {
     for (let i = 0; i < 6; i++) await world.client.chat('m', { messages: turn(`again ${i}`) });
     expect(engines[first].state().requests).toBe(13);
     expect(await metric(router, 'hermes_manager_failures_total')).toBe(0);
+  });
+
+  it('is asked with the token that it wants, a renewed one within seconds', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hermes-e2e-manager-'));
+    const file = join(folder, 'token');
+    const headers = (token: string) => ({ authorization: `Bearer ${token}` });
+    try {
+      writeFileSync(file, 'first\n');
+      const engines = await world.sim(3, 'm', { kvEvents: { events: 'tcp://127.0.0.1:0', replay: null } });
+      const running = await RunningIndexer.start([publishing('m', engines)], ['--token-file', file]);
+      indexer = running;
+      const addresses = engines.map((engine) => engine.address);
+      const documents = (token: string): Document[] => [
+        secret('indexer', { token }),
+        ...knownBy(running.address, addresses, '5s', { tokenSecretRef: { name: 'indexer', key: 'token' } }),
+      ];
+      const router = await world.serve(documents('first'));
+      const question = { model: 'm', messages: turn('two') };
+      expect((await running.ask(question)).status).toBe(401);
+      expect((await world.client.chat('m', { messages: turn('one') })).status).toBe(200);
+      const first = engines.findIndex((engine) => engine.state().requests === 1);
+      await until('the hit is seen', async () => {
+        const { text } = await running.ask(question, headers('first'));
+        const { matches } = JSON.parse(text) as Matches;
+        return matches.some(({ address, hit_rate }) => address === addresses[first] && hit_rate > 0);
+      });
+      for (let i = 0; i < 4; i++) await world.client.chat('m', { messages: turn(`more ${i}`) });
+      expect([engines[first].state().requests, await failures(router, 'status')]).toEqual([5, 0]);
+      writeFileSync(file, 'second\n');
+      await until('it wants the new token', async () => (await running.ask(question, headers('first'))).status === 401);
+      expect((await world.client.chat('m', { messages: turn('old token') })).status).toBe(200);
+      expect(await failures(router, 'status')).toBe(1);
+      router.manifests.write('all.yaml', documents('second'));
+      await until('the router has the new token', async () => {
+        const before = await failures(router, 'status');
+        await world.client.chat('m', { messages: turn('new token') });
+        return (await failures(router, 'status')) === before;
+      });
+      expect(router.process.stdout + running.process.stdout).not.toMatch(/Bearer|"second"|"first"/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('costs the hits when it is away, never a request', async () => {

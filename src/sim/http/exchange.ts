@@ -64,7 +64,13 @@ export class Exchange implements SequenceListener {
   /** Writes what the engine has made since the last call. */
   flush(): void {
     const { answer, format } = this;
-    if (answer === null || format === null || this.blocked || this.ended) return;
+    if (answer === null || format === null || this.ended) return;
+    // A reset that the system refuses, as it does while the connection is being shut down, ends it without a word.
+    if (this.response.socket?.destroyed === true) {
+      this.host.over(this);
+      return;
+    }
+    if (this.blocked) return;
     const done = answer.sequences.every(({ ended }) => ended);
     if (answer.generation.stream) this.flushStream(answer, format, done);
     else if (done) this.sendWhole(format);
@@ -73,6 +79,7 @@ export class Exchange implements SequenceListener {
   /** Breaks the connection as a crash would. */
   private reset(): void {
     this.response.socket?.resetAndDestroy();
+    this.host.over(this);
   }
 
   private flushStream(answer: Answer, format: AnswerFormat, done: boolean): void {
