@@ -16,12 +16,10 @@ import { Router } from '../router/router.ts';
 import { EndpointStates } from '../router/states.ts';
 import { TableStore } from '../router/table.ts';
 import { GroupTargets } from './group-targets.ts';
-import { SharedStores } from './kv/shared-stores.ts';
 import { cacheConditions, CacheWatch } from './kv/cache-conditions.ts';
-import { EventFollower } from './kv/group-events.ts';
-import { TokenLookups } from './kv/token-lookups.ts';
+import type { KVRoom } from './kv/room.ts';
 import { ManagerLookups } from './manager-lookups.ts';
-import { PrefixSources } from './prefix-sources.ts';
+import { needsRoom, PrefixSources } from './prefix-sources.ts';
 
 /** Milliseconds between looks at what engines have said of their cache size. */
 const capacityInterval = 2000;
@@ -72,9 +70,6 @@ export class Assembly {
   readonly index = new ApproximateIndex();
   readonly sources: PrefixSources;
   readonly managers: ManagerLookups;
-  readonly follower: EventFollower;
-  readonly tokens: TokenLookups;
-  readonly stores: SharedStores;
   /** Seconds from a change at hand to its table in force, for which everything else in the process waits. */
   readonly tableTimes = new HistogramSeries(tableBuckets);
   verdicts: readonly Verdict[] = [];
@@ -83,6 +78,8 @@ export class Assembly {
   private readonly compiler: Compiler;
   private readonly groups = new GroupTargets();
   private scheduled = false;
+  private entering = false;
+  private closed = false;
   /** When the fleet last made a table, in milliseconds of the clock. */
   private fleetTableAt = -Infinity;
   private cancelCapacity: () => void;
@@ -108,16 +105,8 @@ export class Assembly {
       onEvent: (event) => this.fleetEvent(event),
       maxScrapesPerSecond: options.maxScrapesPerSecond,
     });
-    const { fleet, states, index } = this;
-    const calmLog = rateLimited(log, () => clock.now());
-    this.tokens = new TokenLookups({ fleet, states, tokenizers: options.tokenizers ?? '', clock, log });
-    this.follower = new EventFollower({ fleet, clock, apiKeyOf: (key) => this.groups.connection(key).apiKey });
-    const { prefixKey = null } = options;
-    const startedAt = (slot: number): number => fleet.startedAt(slot);
-    this.stores = new SharedStores({ index, prefixKey, startedAt, clock, log: calmLog });
-    const { follower, tokens, stores } = this;
     this.managers = new ManagerLookups({ clock, log });
-    this.sources = new PrefixSources({ index, follower, tokens, stores, managers: this.managers });
+    this.sources = new PrefixSources(this.index, this.managers);
     this.cancelCapacity = clock.after(capacityInterval, this.learnCapacities);
     this.nextAging = clock.now() + agingRound;
   }
@@ -132,8 +121,14 @@ export class Assembly {
     }
     this.sources.retain(snapshot.groups);
     this.fleet.reconcile(this.groups.targets);
-    this.follower.reconcile(snapshot.groups, this.groups.targets);
+    if (this.room === null && snapshot.groups.some(needsRoom)) this.enterRoom();
+    this.room?.reconcile(snapshot.groups, this.groups.targets);
     this.compile(startedAt);
+  }
+
+  /** Events, tokens and shared stores; null while no group has needed them. */
+  get room(): KVRoom | null {
+    return this.sources.room;
   }
 
   /** Whether every group that learns its models has learned some. */
@@ -148,7 +143,28 @@ export class Assembly {
     this.cancelCapacity();
     this.sources.retain([]);
     this.fleet.close();
-    await this.follower.close();
+    this.closed = true;
+    await this.room?.close();
+  }
+
+  /** Loads what few routers need and all would pay for; what it knows is in force right after. */
+  private enterRoom(): void {
+    if (this.entering) return;
+    this.entering = true;
+    const { clock, log, tokenizers = '', prefixKey = null } = this.options;
+    const { fleet, states, index } = this;
+    const apiKeyOf = (key: string): string | undefined => this.groups.connection(key).apiKey;
+    const calm = rateLimited(log, () => clock.now());
+    import('./kv/room.ts')
+      .then(({ KVRoom }) => {
+        if (this.closed) return;
+        this.sources.room = new KVRoom({ fleet, states, index, apiKeyOf, tokenizers, prefixKey, clock, log: calm });
+        this.update(this.snapshot);
+      })
+      .catch((error: unknown) => {
+        this.entering = false;
+        log.error('KV events and shared prefixes cannot be had; hits are guessed', { error: errorText(error) });
+      });
   }
 
   /** `startedAt`: when work on the change began, in milliseconds of the clock. */
@@ -205,7 +221,7 @@ export class Assembly {
 
   /** Nothing is cached at the slot any more, whose books a shared store keeps or we. */
   private forget(slot: number): void {
-    if (!this.stores.forget(slot)) this.index.forget(slot);
+    if (this.room?.stores.forget(slot) !== true) this.index.forget(slot);
   }
 
   private fleetEvent(event: FleetEvent): void {

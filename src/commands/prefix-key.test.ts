@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UsageError } from './io.ts';
 import { OutsideError } from './listen.ts';
-import { readPrefixKey } from './prefix-key.ts';
+import { prefixSecrets } from './prefix-key.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -19,20 +19,25 @@ function file(bytes: number): string {
 }
 
 describe('the prefix key', () => {
-  it('is none without a file', () => {
-    expect(readPrefixKey('')).toBeNull();
+  it('is none without a file, and prompts are hashed by chance', async () => {
+    const [one, other] = [await prefixSecrets(''), await prefixSecrets('')];
+    expect(one.prefixKey).toBeNull();
+    expect(one.promptSecret).not.toBe(other.promptSecret);
   });
 
-  it('is what the file holds', () => {
-    expect(readPrefixKey(file(32))).toEqual(Buffer.alloc(32, 7));
+  it('is what the file holds, and prompts are hashed alike by all who hold it', async () => {
+    const [one, other] = [await prefixSecrets(file(32)), await prefixSecrets(file(32))];
+    expect(one).toEqual(other);
+    expect(one.prefixKey).toEqual(Buffer.alloc(32, 7));
   });
 
-  it('must be long enough, and is not shown when it is not', () => {
-    expect(() => readPrefixKey(file(31))).toThrow(UsageError);
-    expect(() => readPrefixKey(file(31))).toThrow(/--prefix-key-file .*31 bytes: it needs at least 32/);
+  it('must be long enough', async () => {
+    const short = prefixSecrets(file(31));
+    await expect(short).rejects.toThrow(UsageError);
+    await expect(short).rejects.toThrow(/--prefix-key-file .*31 bytes: it needs at least 32/);
   });
 
-  it('must be there', () => {
-    expect(() => readPrefixKey(join(folder, 'none'))).toThrow(OutsideError);
+  it('must be there', async () => {
+    await expect(prefixSecrets(join(folder, 'none'))).rejects.toThrow(OutsideError);
   });
 });

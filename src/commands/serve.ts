@@ -1,6 +1,4 @@
-import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { promptSecretOf } from '../indexer/shared/seal.ts';
 import { adminApp, isLoopbackName, metricsApp, type AdminSources } from '../observability/admin-server.ts';
 import { createLog, type Log } from '../observability/log.ts';
 import { createMetrics } from '../observability/metrics.ts';
@@ -19,7 +17,7 @@ import { Exit, UsageError, type CommandIo } from './io.ts';
 import { followTls, listen, OutsideError, readTls } from './listen.ts';
 import { openSource, replicaName } from './open-source.ts';
 import { explainSource } from './explain-source.ts';
-import { readPrefixKey } from './prefix-key.ts';
+import { prefixSecrets } from './prefix-key.ts';
 import { policyReports } from './policy-reports.ts';
 import { serveDefaults, serveUsage, type ServeFlags } from './serve-flags.ts';
 import { gauges, tableTimes, tableView } from './views.ts';
@@ -62,8 +60,7 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
     ready: whyNotReady() === null,
     policies: policyReports(store.current, { traffic, book, generationOf: (policy) => source.generationOf(policy) }),
   });
-  const prefixKey = readPrefixKey(flags['prefix-key-file']);
-  const promptSecret = prefixKey === null ? randomBytes(4).readUInt32LE() : promptSecretOf(prefixKey);
+  const { prefixKey, promptSecret } = await prefixSecrets(flags['prefix-key-file']);
   const source = await openSource(flags, { clock, log, token: () => token, report });
   const assembly = new Assembly({
     clock,

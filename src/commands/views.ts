@@ -49,7 +49,7 @@ export function tableTimes({ tableTimes: series }: Pick<Assembly, 'tableTimes'>)
 
 /** Gauges that are read from the house when somebody scrapes. */
 export function gauges(assembly: Assembly, now: () => number): GaugeSource[] {
-  const { store, states, fleet, index, managers, follower, tokens, stores } = assembly;
+  const { store, states, fleet, index, managers } = assembly;
   const perGroup = (value: (slots: readonly number[]) => number) => () =>
     [...store.current.groups.values()].map(({ key, endpoints }) => ({
       labels: { group: key },
@@ -59,11 +59,11 @@ export function gauges(assembly: Assembly, now: () => number): GaugeSource[] {
     slots.reduce((total, slot) => total + values[slot], 0);
   const single = (value: () => number) => () => [{ value: value() }];
   return [
-    ...indexGauges(() => follower.feed?.index),
-    ...eventGauges(() => follower.feed?.streams.counters),
-    streamGauge(() => follower.streams),
-    missGauge(tokens.misses),
-    ...storeGauges(stores),
+    ...indexGauges(() => assembly.room?.follower.feed?.index),
+    ...eventGauges(() => assembly.room?.follower.feed?.streams.counters),
+    streamGauge(() => assembly.room?.follower.streams ?? []),
+    missGauge(() => assembly.room?.tokens.misses),
+    ...storeGauges(() => assembly.room?.stores),
     {
       name: 'hermes_requests_waiting',
       help: 'Own requests without a first byte, by group.',

@@ -64,7 +64,7 @@ export class Indexer {
       streamGauge(() => this.states()),
       ...eventGauges(() => streams.counters),
       ...indexGauges(() => index),
-      missGauge(this.tokenizers.misses),
+      missGauge(() => this.tokenizers.misses),
     ];
   }
 

@@ -8,8 +8,7 @@ type Facts = {
 /** Parts that know nothing but these facts. */
 function parts({ follower = new Map(), stores = new Map(), managers = new Map() }: Facts): CacheParts {
   const made = {
-    follower: { groups: () => follower },
-    stores: { states: () => stores },
+    room: { follower: { groups: () => follower }, stores: { states: () => stores } },
     managers: { troubles: () => managers },
   };
   return made as unknown as CacheParts;

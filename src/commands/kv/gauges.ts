@@ -88,21 +88,22 @@ const shared = [
 ] as const;
 
 /** What replicas tell each other by Redis or Valkey. */
-export function storeGauges(stores: SharedStores): GaugeSource[] {
+export function storeGauges(stores: () => SharedStores | undefined): GaugeSource[] {
   return [
-    ...shared.map(([name, help, count]) => single(name, help, () => stores.sum(count))),
+    ...shared.map(([name, help, count]) => single(name, help, () => stores()?.sum(count))),
     {
       name: 'hermes_shared_prefix_connected',
       help: 'Whether the prefixes of a group are shared.',
-      read: () => [...stores.states()].map(([group, state]) => ({ labels: { group }, value: state.shared ? 1 : 0 })),
+      read: () =>
+        [...(stores()?.states() ?? [])].map(([group, state]) => ({ labels: { group }, value: state.shared ? 1 : 0 })),
     },
   ];
 }
 
-export function missGauge(misses: ReadonlyMap<TokenMiss, number>): GaugeSource {
+export function missGauge(misses: () => ReadonlyMap<TokenMiss, number> | undefined): GaugeSource {
   return {
     name: 'hermes_tokenizer_misses_total',
     help: 'Prompts without exact tokens, by reason.',
-    read: () => [...misses].map(([reason, value]) => ({ labels: { reason }, value })),
+    read: () => [...(misses() ?? [])].map(([reason, value]) => ({ labels: { reason }, value })),
   };
 }
