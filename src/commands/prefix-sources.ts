@@ -1,23 +1,11 @@
 import type { BackendGroup } from '../api/backend-group.ts';
-import { keyOf, type GroupSurroundings } from '../controller/compile.ts';
-import type { Secrets } from '../controller/secrets.ts';
+import { keyOf } from '../controller/compile.ts';
 import type { ApproximateIndex } from '../indexer/approximate.ts';
 import { ManagerSource } from '../indexer/manager.ts';
-import type { Endpoint } from '../router/endpoint.ts';
-import type { Connection } from '../router/policy.ts';
 import { noPrefixSource } from '../router/prefix.ts';
+import type { GroupAround, GroupSources } from './group-sources.ts';
 import type { KVRoom } from './kv/room.ts';
 import type { ManagerLookups } from './manager-lookups.ts';
-
-/** What a group's sources are made of besides its resource. */
-export interface GroupAround {
-  readonly connection: Connection;
-  readonly endpoints: readonly Endpoint[];
-  readonly secrets: Secrets;
-}
-
-/** How a group knows what its engines have cached. */
-export type GroupSources = Pick<GroupSurroundings, 'prefixSource' | 'managerLookup' | 'tokenLookup'>;
 
 /** Whether a group goes by more than this router's own memory or a KV manager: for these a room is loaded. */
 export function needsRoom({ spec: { kvCache } }: BackendGroup): boolean {

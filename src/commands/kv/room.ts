@@ -8,7 +8,7 @@ import type { Log } from '../../observability/log.ts';
 import type { Clock } from '../../router/clock.ts';
 import type { PrefixSource } from '../../router/prefix.ts';
 import type { EndpointStates } from '../../router/states.ts';
-import type { GroupAround, GroupSources } from '../prefix-sources.ts';
+import type { GroupAround, GroupSources } from '../group-sources.ts';
 import { EventFollower } from './group-events.ts';
 import { SharedStores } from './shared-stores.ts';
 import { TokenLookups } from './token-lookups.ts';
