@@ -18,8 +18,9 @@ demo: $(INSTALLED) ## Eight simulated engines, the router, three policies side b
 
 test: $(INSTALLED) verify lint ## Lint, generated files, unit tests with coverage, end-to-end tests.
 	vitest run --project unit --coverage
-	vitest run --project e2e
-	vitest run --project cluster
+	node test/e2e/cluster/kit/make.ts
+# They wait for processes and time-outs more than they compute.
+	scripts/side-by-side.sh 'vitest run --project e2e' 'vitest run --project cluster'
 
 unit: $(INSTALLED) ## Unit tests only.
 	vitest run --project unit
