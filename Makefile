@@ -16,8 +16,8 @@ $(INSTALLED): package.json package-lock.json
 demo: $(INSTALLED) ## Eight simulated engines, the router, three policies side by side; then try it with curl.
 	@node scripts/demo.ts
 
-test: $(INSTALLED) verify lint ## Lint, generated files, unit tests with coverage, end-to-end tests.
-	vitest run --project unit --coverage
+test: $(INSTALLED) verify ## Lint, generated files, unit tests with coverage, end-to-end tests.
+	scripts/side-by-side.sh 'vitest run --project unit --coverage' '$(MAKE) --no-print-directory lint'
 	node test/e2e/cluster/kit/make.ts
 # They wait for processes and time-outs more than they compute.
 	scripts/side-by-side.sh 'vitest run --project e2e' 'vitest run --project cluster'
