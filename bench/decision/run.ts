@@ -13,6 +13,7 @@ import { Prompt } from '../../src/router/prompt.ts';
 import type { InferenceRequest } from '../../src/router/request.ts';
 import { Router } from '../../src/router/router.ts';
 import { EndpointStates } from '../../src/router/states.ts';
+import { seeded } from '../../src/sim/random.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage: unknown = runInNewContext('gc');
@@ -148,17 +149,6 @@ function heapBytes(calls: number, call: (i: number) => void): number {
 
 function median(numbers: number[]): number {
   return numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
-}
-
-/** Mulberry32: the same numbers in every run. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }
 
 interface Row {

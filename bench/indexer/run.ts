@@ -3,7 +3,8 @@ import { TokenKeys } from '../../src/indexer/blocks/token-keys.ts';
 import { newCounters } from '../../src/indexer/events/counters.ts';
 import { KVEventDecoder, OtherGroups } from '../../src/indexer/events/decode.ts';
 import { ownTime, Pauses, rounds, time } from './timing.ts';
-import { blockSize, Event, payloadOf, promptEvent, seeded, tokens } from './workload.ts';
+import { blockSize, Event, payloadOf, promptEvent, tokens } from './workload.ts';
+import { seeded } from '../../src/sim/random.ts';
 
 const secret = 0x5eed;
 const clock = { now: (): number => performance.now() };

@@ -3,17 +3,6 @@ import type { StoredBlocks, Tier } from '../../src/indexer/kv-events.ts';
 
 export const blockSize = 16;
 
-/** Mulberry32: the same numbers in every run. */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 /** Token ids of a vocabulary of 150,000. */
 export function tokens(count: number, random: () => number): Uint32Array {
   return Uint32Array.from({ length: count }, () => random() * 150_000);

@@ -1,9 +1,5 @@
 import type { Fault } from './check.ts';
-import { parseDuration } from './duration.ts';
-import { isObject } from './schema-node.ts';
-
-/** What to write instead of a value that is nearly right; null where that cannot be told. */
-type Cure = (value: unknown) => string | null;
+import { asPort, asSeconds, valueAt, type Cure } from './cures.ts';
 
 const noMatchLabels = 'write the labels themselves, one level higher';
 
@@ -25,37 +21,6 @@ export function curesOf(fault: Fault, document: unknown): Fault {
   // Faults are logged, and passwords are not.
   const secret = fault.path === 'app.kvmanager.url' && typeof value === 'string' && value.includes('@');
   return { ...fault, cure, ...(secret ? { message: 'holds a user name or password' } : {}) };
-}
-
-/** The value that a path of a fault leads to; undefined where it leads nowhere. */
-function valueAt(document: unknown, path: string): unknown {
-  let value = document;
-  for (const [part, key] of path.matchAll(/\[([^\]]*)\]|[^.[\]]+/g)) {
-    if (!isObject(value)) return undefined;
-    value = value[key ?? part];
-  }
-  return value;
-}
-
-/** "5", 5s, 1m30s. */
-function asSeconds(value: unknown): string | null {
-  if (typeof value !== 'string') return null;
-  const text = value.replaceAll(/\s/g, '');
-  const seconds = /^[0-9.]+$/.test(text) ? Number(text) : secondsOf(text);
-  return seconds > 0 ? `write ${seconds}: seconds, a plain number without quotes or unit` : null;
-}
-
-function secondsOf(text: string): number {
-  try {
-    return parseDuration(text) / 1000;
-  } catch {
-    // No duration either: what it means is for its writer to say.
-    return NaN;
-  }
-}
-
-function asPort(value: unknown): string | null {
-  return typeof value === 'string' && /^[1-9][0-9]{0,4}$/.test(value) ? `write ${value} without quotes` : null;
 }
 
 /** Labels as kubectl takes them, or with a value that YAML reads as no text. */

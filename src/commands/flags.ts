@@ -5,6 +5,17 @@ import { UsageError } from './io.ts';
 /** Flags of a command with their defaults; a boolean's default is false. */
 export type FlagDefaults = Readonly<Record<string, string | false>>;
 
+/** Flags of every command that takes resources: where they come from, and which of them. */
+export const sourceDefaults = {
+  manifests: '',
+  config: '',
+  kubeconfig: '',
+  namespaces: '',
+  'all-namespaces': false,
+  'allow-external-targets': false,
+  'router-class': 'hermes',
+} as const;
+
 /** Flag values as text, or true where a boolean was given. */
 export type FlagValues<D extends FlagDefaults> = { readonly [K in keyof D]: D[K] extends false ? boolean : string };
 

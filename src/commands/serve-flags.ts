@@ -1,13 +1,7 @@
-import type { FlagValues } from './flags.ts';
+import { sourceDefaults, type FlagValues } from './flags.ts';
 
 export const serveDefaults = {
-  manifests: '',
-  config: '',
-  kubeconfig: '',
-  namespaces: '',
-  'all-namespaces': false,
-  'allow-external-targets': false,
-  'router-class': 'hermes',
+  ...sourceDefaults,
   listen: '127.0.0.1:8000',
   admin: '127.0.0.1:8081',
   metrics: '127.0.0.1:9090',

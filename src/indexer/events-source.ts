@@ -34,6 +34,9 @@ export class EventsSource implements PrefixSource {
   private blocks = 0;
   /** Block sizes met in the decision at hand. */
   private readonly sizes = new Int32Array(mostSizes);
+  /** Of the candidates of the decision at hand: tokens in a block, 0 while unknown, and whether events tell what they have. */
+  private blockSizes = new Int32Array(64);
+  private told = new Uint8Array(64);
   private guesses = new Float64Array(64);
   /** Of the engine that was routed to last and has told its own; 0 while none has. */
   private usualSize = 0;
@@ -52,15 +55,17 @@ export class EventsSource implements PrefixSource {
     }
     candidates.promptTokens = Math.max(1, prompt.ids.length);
     out.fill(0, 0, candidates.length);
-    if (!this.matchAll(prompt, candidates, out)) this.guess(request, candidates, out);
+    const all = this.look(candidates);
+    this.matchAll(prompt, candidates, out);
+    if (!all) this.guess(request, candidates, out);
   }
 
   routed(request: InferenceRequest, slot: number): void {
     const { index, book, fallback, group } = this.parts;
     fallback.routed(request, slot);
     const prompt = request.known.tokens?.get(group);
-    this.usualSize = this.likelySizeOf(slot);
-    const size = this.usualSize;
+    const size = this.orUsual(this.blockSizeOf(slot));
+    this.usualSize = size;
     if (prompt === undefined || size === 0) return;
     const blocks = this.key(prompt, size);
     for (const holder of book.of(slot)) index.expect(holder, this.keys.keys, blocks);
@@ -76,20 +81,37 @@ export class EventsSource implements PrefixSource {
     this.parts.fallback.forget(slot);
   }
 
-  /** Matches all candidates, one block size after the other; whether events tell of every candidate. */
-  private matchAll(prompt: PromptTokens, candidates: Candidates, out: Float64Array): boolean {
-    const { slots } = candidates;
-    let known = 0;
+  /** Looks up what is known of each candidate; whether events tell what all of them have. */
+  private look({ slots, length }: Candidates): boolean {
+    if (this.told.length < length) this.grow(length);
     let all = true;
+    for (let i = 0; i < length; i++) {
+      const size = this.blockSizeOf(slots[i]);
+      const told = size > 0 && this.parts.book.isLive(slots[i]);
+      this.blockSizes[i] = this.orUsual(size);
+      this.told[i] = told ? 1 : 0;
+      if (!told) all = false;
+    }
+    return all;
+  }
+
+  private grow(length: number): void {
+    const size = 2 ** Math.ceil(Math.log2(length));
+    this.blockSizes = new Int32Array(size);
+    this.told = new Uint8Array(size);
+    this.guesses = new Float64Array(size);
+  }
+
+  /** Matches all candidates, one block size after the other. */
+  private matchAll(prompt: PromptTokens, candidates: Candidates, out: Float64Array): void {
+    let known = 0;
     for (let i = 0; i < candidates.length; i++) {
-      if (!this.isTold(slots[i])) all = false;
-      const size = this.likelySizeOf(slots[i]);
+      const size = this.blockSizes[i];
       if (size === 0 || known === mostSizes || this.hasMet(size, known)) continue;
       this.sizes[known] = size;
       known += 1;
       this.matchSize(prompt, size, candidates, out);
     }
-    return all;
   }
 
   private hasMet(size: number, known: number): boolean {
@@ -105,22 +127,18 @@ export class EventsSource implements PrefixSource {
     // An engine computes at least the last token of a prompt anew, and so the block that it is in.
     const most = Math.floor((prompt.ids.length - 1) / size);
     for (let i = 0; i < candidates.length; i++) {
-      const slot = candidates.slots[i];
-      if (this.likelySizeOf(slot) !== size) continue;
+      if (this.blockSizes[i] !== size) continue;
       let best = 0;
-      for (const holder of book.of(slot)) best = Math.max(best, blocks[holder]);
+      for (const holder of book.of(candidates.slots[i])) best = Math.max(best, blocks[holder]);
       out[i] = Math.min(best, most) * size;
     }
   }
 
   /** Fills in, for candidates whose events do not arrive, what was sent there. */
   private guess(request: InferenceRequest, candidates: Candidates, out: Float64Array): void {
-    const { fallback } = this.parts;
-    const { length, slots } = candidates;
-    if (this.guesses.length < length) this.guesses = new Float64Array(out.length);
-    fallback.match(request, candidates, this.guesses);
-    for (let i = 0; i < length; i++) {
-      if (!this.isTold(slots[i])) out[i] = Math.max(out[i], this.guesses[i]);
+    this.parts.fallback.match(request, candidates, this.guesses);
+    for (let i = 0; i < candidates.length; i++) {
+      if (this.told[i] === 0) out[i] = Math.max(out[i], this.guesses[i]);
     }
   }
 
@@ -136,18 +154,12 @@ export class EventsSource implements PrefixSource {
     return this.blocks;
   }
 
-  /** Whether events tell what the endpoint has. */
-  private isTold(slot: number): boolean {
-    return this.blockSizeOf(slot) > 0 && this.parts.book.isLive(slot);
-  }
-
   /**
-   * Tokens in a block of the endpoint's caches: as its events say, else as those of another engine of the group did, so
-   * that a burst on a new engine stays together. A guess that is wrong is never confirmed and ends by itself.
+   * A block size that events have not told, 0, is taken for that of another engine of the group, so that a burst on a new
+   * engine stays together. A guess that is wrong is never confirmed and ends by itself.
    */
-  private likelySizeOf(slot: number): number {
-    const told = this.blockSizeOf(slot);
-    return told > 0 ? told : this.usualSize;
+  private orUsual(size: number): number {
+    return size > 0 ? size : this.usualSize;
   }
 
   /** Tokens in a block of the endpoint's caches; 0 while its events have not said so. */

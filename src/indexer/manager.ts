@@ -4,6 +4,7 @@ import type { Clock } from '../router/clock.ts';
 import type { LookupQuery, ManagerLookup } from '../router/foreknowledge.ts';
 import type { PrefixSource } from '../router/prefix.ts';
 import type { InferenceRequest } from '../router/request.ts';
+import { readAnswer, type AnswerText } from './answer-text.ts';
 import { Breaker } from './breaker.ts';
 import { matchSortBody, parseMatchSort, type HitRates } from './match-sort.ts';
 
@@ -79,7 +80,7 @@ export function createManagerLookup(options: ManagerLookupOptions): OpenManagerL
     }
   }
 
-  function settle(answer: Answer, ticket: number): HitRates {
+  function settle(answer: AnswerText, ticket: number): HitRates {
     // A manager that refuses this one request is alive: a client must not be able to shut it off for all.
     if (answer.status >= 500) breaker.failed(ticket);
     if (answer.status !== 200) {
@@ -121,19 +122,13 @@ export function createManagerLookup(options: ManagerLookupOptions): OpenManagerL
   return { lookup, close: async () => (await pool).destroy() };
 }
 
-interface Answer {
-  readonly status: number;
-  /** Null where it is over the limit. */
-  readonly text: string | null;
-}
-
 interface Asking {
   readonly body: string;
   readonly token: string | null;
   readonly signal: AbortSignal;
 }
 
-async function exchange(pool: Pool, url: URL, { body, token, signal }: Asking): Promise<Answer> {
+async function exchange(pool: Pool, url: URL, { body, token, signal }: Asking): Promise<AnswerText> {
   const plain = { 'content-type': 'application/json', accept: 'application/json' };
   const response: Dispatcher.ResponseData = await pool.request({
     method: 'POST',
@@ -142,15 +137,7 @@ async function exchange(pool: Pool, url: URL, { body, token, signal }: Asking): 
     body,
     signal,
   });
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of response.body as AsyncIterable<Buffer>) {
-    size += part.length;
-    // Leaving the loop destroys the stream, and with it the connection.
-    if (size > answerLimitBytes) return { status: response.statusCode, text: null };
-    parts.push(part);
-  }
-  return { status: response.statusCode, text: Buffer.concat(parts).toString('utf8') };
+  return readAnswer(response, answerLimitBytes);
 }
 
 /** What an external KV manager has told of the request before the decision. */

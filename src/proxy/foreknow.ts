@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import { nothingForeknown, type Foreknowledge, type LookupQuery, type PromptTokens } from '../router/foreknowledge.ts';
 import type { Backend, RoutingPolicy } from '../router/policy.ts';
 import type { Payload } from './payload.ts';
@@ -18,8 +19,9 @@ export interface Asked {
 export function foreknow(policy: RoutingPolicy, asked: Asked): Foreknowledge | Promise<Foreknowledge> {
   if (!policy.backends.some(isAsked)) return nothingForeknown;
   const found = new Found();
-  // The parsed body holds bytes where it was read as latin1; who looks something up needs the text itself.
-  const body = asked.payload.utf8 ? asked.payload.body : textOf(asked.payload);
+  // The parsed body holds bytes where it was read as latin1, which are the text itself only while they are ASCII.
+  const { payload } = asked;
+  const body = payload.utf8 || isAscii(payload.bytes) ? payload.body : textOf(payload);
   for (const backend of policy.backends) {
     if (isAsked(backend)) found.ask(backend, { path: asked.path, body, model: backend.rewriteModel ?? asked.model });
   }

@@ -12,6 +12,12 @@ export function createRandom(seed: number): Random {
   };
 }
 
+/** Chance that is the same in every run: uniform in [0, 1). */
+export function seeded(seed: number): () => number {
+  const random = createRandom(seed);
+  return () => random() / 2 ** 32;
+}
+
 /** Fisher and Yates; in place. */
 export function shuffle<T>(items: T[], random: Random): T[] {
   for (let i = items.length - 1; i > 0; i--) {

@@ -97,7 +97,7 @@ async function sendBodies(count: number, from: number): Promise<string[]> {
 async function sendMessages(count: number, from: number): Promise<string[]> {
   const faults: string[] = [];
   let served = 0;
-  await inParallel(48, count, from, async (chance) => {
+  await inParallel(240, count, from, async (chance) => {
     const message = mutateMessage(chance);
     const received = await converse(message);
     const statuses = received === null ? [] : statusesIn(received);
@@ -105,13 +105,12 @@ async function sendMessages(count: number, from: number): Promise<string[]> {
       faults.push(`${received ?? 'left open'} after ${message.toString('latin1')}`);
     if (statuses.includes(200)) served += 1;
   });
-  // On a busy machine many a client has left before its answer.
-  expect(served).toBeGreaterThan(count / 100);
+  expect(served).toBeGreaterThan(count / 20);
   return faults;
 }
 
-/** Milliseconds after which a client that has said all says so. */
-const patience = 30;
+/** Milliseconds after which a client that has said all says so: by then it has its answer on a busy machine, too. */
+const patience = 150;
 
 /** All that comes back, or null where the router does not close the connection when its client has done so. */
 function converse(message: Buffer): Promise<string | null> {

@@ -1,13 +1,7 @@
-import type { FlagValues } from '../flags.ts';
+import { sourceDefaults, type FlagValues } from '../flags.ts';
 
 export const defaults = {
-  manifests: '',
-  config: '',
-  kubeconfig: '',
-  namespaces: '',
-  'all-namespaces': false,
-  'allow-external-targets': false,
-  'router-class': 'hermes',
+  ...sourceDefaults,
   listen: '',
   'token-file': '',
   'max-connections': '0',

@@ -1,4 +1,5 @@
-import { Pool, powerOfTwo, sharedInts } from './pool.ts';
+import { Buckets } from './buckets.ts';
+import { Pool, sharedInts } from './pool.ts';
 
 const low = 0;
 const high = 1;
@@ -11,14 +12,14 @@ const stride = 4;
 /** The unique blocks by key, each a node numbered from 1; nodes that nothing refers to any more are used again. */
 export class BlockNodes {
   private readonly nodes: Int32Array;
-  private readonly heads: Int32Array;
+  private readonly buckets: Buckets;
   private readonly pool: Pool;
 
   /** `size`: the most blocks to hold. */
   constructor(size: number) {
     // One more than there are, for the last one's neighbour.
     this.nodes = sharedInts((2 + size) * stride);
-    this.heads = sharedInts(powerOfTwo(size));
+    this.buckets = new Buckets(this.nodes, { stride, link: chain, size });
     this.pool = new Pool(this.nodes, { stride, link: chain, first: 1, size });
   }
 
@@ -28,7 +29,7 @@ export class BlockNodes {
   }
 
   get bytes(): number {
-    return this.nodes.byteLength + this.heads.byteLength;
+    return this.nodes.byteLength + this.buckets.bytes;
   }
 
   lowOf(node: number): number {
@@ -48,12 +49,12 @@ export class BlockNodes {
    * in one go lies side by side, so that its neighbour is tried before the bucket.
    */
   find(keyLow: number, keyHigh: number, before: number): number {
-    const { nodes, heads } = this;
+    const { nodes, buckets } = this;
     const guess = (before + 1) * stride;
     // A node that was given back keeps its key.
     if (nodes[guess + low] === keyLow && nodes[guess + high] === keyHigh && nodes[guess + references] > 0)
       return before + 1;
-    let node = heads[keyLow & (heads.length - 1)];
+    let node = buckets.heads[buckets.of(keyLow)];
     while (node !== 0) {
       const at = node * stride;
       if (nodes[at + low] === keyLow && nodes[at + high] === keyHigh) return node;
@@ -71,14 +72,13 @@ export class BlockNodes {
   private add(keyLow: number, keyHigh: number): number {
     const node = this.pool.take();
     if (node === 0) return 0;
-    const { nodes, heads } = this;
+    const { nodes } = this;
     const at = node * stride;
-    const bucket = keyLow & (heads.length - 1);
+    const bucket = this.buckets.of(keyLow);
     nodes[at + low] = keyLow;
     nodes[at + high] = keyHigh;
-    nodes[at + chain] = heads[bucket];
     nodes[at + references] = 0;
-    heads[bucket] = node;
+    this.buckets.add(bucket, node);
     return node;
   }
 
@@ -95,15 +95,10 @@ export class BlockNodes {
   }
 
   private remove(node: number): void {
-    const { nodes, heads } = this;
+    const { nodes } = this;
     const at = node * stride;
-    const bucket = nodes[at + low] & (heads.length - 1);
-    if (heads[bucket] === node) heads[bucket] = nodes[at + chain];
-    else {
-      let before = heads[bucket];
-      while (nodes[before * stride + chain] !== node) before = nodes[before * stride + chain];
-      nodes[before * stride + chain] = nodes[at + chain];
-    }
+    const bucket = this.buckets.of(nodes[at + low]);
+    this.buckets.remove(bucket, node);
     this.pool.give(node);
   }
 }

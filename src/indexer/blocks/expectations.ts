@@ -1,5 +1,6 @@
 import { mix } from '../../router/prompt.ts';
-import { Pool, powerOfTwo, sharedInts } from './pool.ts';
+import { Buckets } from './buckets.ts';
+import { Pool, sharedInts } from './pool.ts';
 
 const node = 0;
 const lane = 1;
@@ -13,7 +14,7 @@ const stride = 5;
 /** Blocks that lanes are expected to hold soon, oldest first out. Entries are numbered from 1. */
 export class Expectations {
   private readonly entries: Int32Array;
-  private readonly heads: Int32Array;
+  private readonly buckets: Buckets;
   /** When each entry runs out, in milliseconds of the caller's clock. */
   private readonly ends: Float64Array;
   private readonly pool: Pool;
@@ -21,7 +22,7 @@ export class Expectations {
   /** `size`: the most entries to hold. */
   constructor(size: number) {
     this.entries = sharedInts((1 + size) * stride);
-    this.heads = sharedInts(powerOfTwo(size));
+    this.buckets = new Buckets(this.entries, { stride, link: chain, size });
     this.ends = new Float64Array(1 + size);
     this.pool = new Pool(this.entries, { stride, link: chain, first: 1, size });
   }
@@ -35,7 +36,7 @@ export class Expectations {
   }
 
   get bytes(): number {
-    return this.entries.byteLength + this.heads.byteLength + this.ends.byteLength;
+    return this.entries.byteLength + this.buckets.bytes + this.ends.byteLength;
   }
 
   /** The entry that runs out first, or 0. */
@@ -57,8 +58,8 @@ export class Expectations {
 
   /** The entry of the block in the lane, or 0. */
   find(ofNode: number, inLane: number): number {
-    const { entries, heads } = this;
-    let entry = heads[this.bucketOf(ofNode, inLane)];
+    const { entries, buckets } = this;
+    let entry = buckets.heads[this.bucketOf(ofNode, inLane)];
     while (entry !== 0) {
       const at = entry * stride;
       if (entries[at + node] === ofNode && entries[at + lane] === inLane) return entry;
@@ -70,13 +71,12 @@ export class Expectations {
   /** An entry that runs out last; the caller has made sure that there is room and that the block has none. */
   add(ofNode: number, inLane: number, end: number): void {
     const entry = this.pool.take();
-    const { entries, heads } = this;
+    const { entries } = this;
     const at = entry * stride;
     const bucket = this.bucketOf(ofNode, inLane);
     entries[at + node] = ofNode;
     entries[at + lane] = inLane;
-    entries[at + chain] = heads[bucket];
-    heads[bucket] = entry;
+    this.buckets.add(bucket, entry);
     this.ends[entry] = end;
     this.link(entry);
   }
@@ -89,15 +89,10 @@ export class Expectations {
   }
 
   remove(entry: number): void {
-    const { entries, heads } = this;
+    const { entries } = this;
     const at = entry * stride;
     const bucket = this.bucketOf(entries[at + node], entries[at + lane]);
-    if (heads[bucket] === entry) heads[bucket] = entries[at + chain];
-    else {
-      let before = heads[bucket];
-      while (entries[before * stride + chain] !== entry) before = entries[before * stride + chain];
-      entries[before * stride + chain] = entries[at + chain];
-    }
+    this.buckets.remove(bucket, entry);
     this.unlink(entry);
     this.pool.give(entry);
   }
@@ -120,6 +115,6 @@ export class Expectations {
   }
 
   private bucketOf(ofNode: number, inLane: number): number {
-    return mix(ofNode ^ Math.imul(inLane, 0x9e3779b9)) & (this.heads.length - 1);
+    return this.buckets.of(mix(ofNode ^ Math.imul(inLane, 0x9e3779b9)));
   }
 }

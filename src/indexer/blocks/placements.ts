@@ -1,5 +1,6 @@
 import { mix } from '../../router/prompt.ts';
-import { Pool, powerOfTwo, sharedInts } from './pool.ts';
+import { Buckets } from './buckets.ts';
+import { Pool, sharedInts } from './pool.ts';
 
 /** The engine's own hash of the block. */
 const low = 0;
@@ -25,7 +26,7 @@ export class Placements {
   count = 0;
   readonly limit: number;
   private readonly entries: Int32Array;
-  private readonly heads: Int32Array;
+  private readonly buckets: Buckets;
   /** The newest entry of each lane. */
   private readonly newest: Int32Array;
   private readonly pool: Pool;
@@ -35,14 +36,14 @@ export class Placements {
   constructor(limit: number, lanes: number, secret: number) {
     this.limit = limit;
     this.entries = sharedInts((1 + limit) * stride);
-    this.heads = sharedInts(powerOfTwo(limit));
+    this.buckets = new Buckets(this.entries, { stride, link: chain, size: limit });
     this.newest = sharedInts(lanes);
     this.pool = new Pool(this.entries, { stride, link: chain, first: 1, size: limit });
     this.secret = secret | 0;
   }
 
   get bytes(): number {
-    return this.entries.byteLength + this.heads.byteLength;
+    return this.entries.byteLength + this.buckets.bytes;
   }
 
   get full(): boolean {
@@ -69,8 +70,8 @@ export class Placements {
 
   /** The lane's entry of an engine's hash given as signed halves, or 0. */
   find(inLane: number, hashLow: number, hashHigh: number): number {
-    const { entries, heads } = this;
-    let entry = heads[this.bucketOf(inLane, hashLow, hashHigh)];
+    const { entries, buckets } = this;
+    let entry = buckets.heads[this.bucketOf(inLane, hashLow, hashHigh)];
     while (entry !== 0) {
       const at = entry * stride;
       if (
@@ -87,7 +88,7 @@ export class Placements {
   /** An entry without tiers for a hash that has none; the caller has checked that the bound is not reached. */
   add(inLane: number, hashLow: number, hashHigh: number, ofNode: number): number {
     const entry = this.pool.take();
-    const { entries, heads, newest } = this;
+    const { entries, newest } = this;
     const bucket = this.bucketOf(inLane, hashLow, hashHigh);
     const at = entry * stride;
     const second = newest[inLane];
@@ -95,12 +96,11 @@ export class Placements {
     entries[at + high] = hashHigh;
     entries[at + lane] = inLane << laneShift;
     entries[at + node] = ofNode;
-    entries[at + chain] = heads[bucket];
     entries[at + newer] = 0;
     entries[at + older] = second;
     if (second !== 0) entries[second * stride + newer] = entry;
     newest[inLane] = entry;
-    heads[bucket] = entry;
+    this.buckets.add(bucket, entry);
     return entry;
   }
 
@@ -139,15 +139,10 @@ export class Placements {
 
   /** Takes an entry without tiers out. */
   remove(entry: number): void {
-    const { entries, heads } = this;
+    const { entries } = this;
     const at = entry * stride;
     const bucket = this.bucketOf(this.laneOf(entry), entries[at + low], entries[at + high]);
-    if (heads[bucket] === entry) heads[bucket] = entries[at + chain];
-    else {
-      let before = heads[bucket];
-      while (entries[before * stride + chain] !== entry) before = entries[before * stride + chain];
-      entries[before * stride + chain] = entries[at + chain];
-    }
+    this.buckets.remove(bucket, entry);
     this.unlist(entry);
     this.pool.give(entry);
   }
@@ -165,6 +160,6 @@ export class Placements {
   /** Engines choose their hashes: the secret keeps a hostile one from crowding a bucket. */
   private bucketOf(inLane: number, hashLow: number, hashHigh: number): number {
     const folded = Math.imul(hashLow ^ this.secret, 0xcc9e2d51) ^ mix(hashHigh ^ Math.imul(inLane, 0x9e3779b9));
-    return mix(folded) & (this.heads.length - 1);
+    return this.buckets.of(mix(folded));
   }
 }

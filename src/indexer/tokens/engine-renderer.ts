@@ -1,6 +1,7 @@
 import type { Agent, Dispatcher } from 'undici';
 import type { Clock } from '../../router/clock.ts';
 import type { Connection } from '../../router/policy.ts';
+import { readAnswer, type AnswerText } from '../answer-text.ts';
 import { Breaker } from '../breaker.ts';
 import { parseAnswer } from './answer.ts';
 import type { Outcome, Question, Renderer } from './contract.ts';
@@ -113,7 +114,7 @@ export class EngineRenderer implements Renderer {
     }
   }
 
-  private async send(address: string, body: string, signal: AbortSignal): Promise<Answer> {
+  private async send(address: string, body: string, signal: AbortSignal): Promise<AnswerText> {
     const { scheme, apiKey } = this.options.connection;
     const headers = { 'content-type': 'application/json', accept: 'application/json' };
     const response: Dispatcher.ResponseData = await (
@@ -126,18 +127,10 @@ export class EngineRenderer implements Renderer {
       body,
       signal,
     });
-    const parts: Buffer[] = [];
-    let size = 0;
-    for await (const part of response.body as AsyncIterable<Buffer>) {
-      size += part.length;
-      // Leaving the loop destroys the stream, and with it the connection.
-      if (size > answerLimitBytes) return { status: response.statusCode, text: null };
-      parts.push(part);
-    }
-    return { status: response.statusCode, text: Buffer.concat(parts).toString('utf8') };
+    return readAnswer(response, answerLimitBytes);
   }
 
-  private settle({ status, text }: Answer, { breaker, ticket }: Admitted): Outcome {
+  private settle({ status, text }: AnswerText, { breaker, ticket }: Admitted): Outcome {
     if (status !== 200) {
       // An engine that refuses one prompt is alive: a client must not be able to shut it off for all.
       if (status >= 500 || isPathMissing(status, text)) breaker.failed(ticket);
@@ -155,12 +148,6 @@ interface Admitted {
   readonly address: string;
   readonly breaker: Breaker;
   readonly ticket: number;
-}
-
-interface Answer {
-  readonly status: number;
-  /** Null where it is over the limit. */
-  readonly text: string | null;
 }
 
 /** Whether it is the path that the engine does not know; an unknown model comes as an error object. */

@@ -1,4 +1,5 @@
 import { ChunkFrame } from './chunk-frame.ts';
+import { KeptBytes } from './kept-bytes.ts';
 import { LineScanner } from './lines.ts';
 import { CR, LF } from './octets.ts';
 import { checkTrailers, parseHead, RequestHead } from './request-head.ts';
@@ -37,8 +38,7 @@ export class RequestParser {
   /** Bytes of empty lines before the request. */
   private blankBytes = 0;
   /** An incomplete head or trailer section, kept from one read to the next. */
-  private partial: Buffer | null = null;
-  private partialLength = 0;
+  private readonly partial = new KeptBytes();
 
   constructor(sink: RequestSink) {
     this.sink = sink;
@@ -101,7 +101,7 @@ export class RequestParser {
     if (end < 0) return this.fail(brokenLine);
     if (!this.lines.found) {
       if (this.lines.length === maxHeadBytes) return this.fail(tooLarge, 'headers_too_large');
-      this.keep(bytes, at, end);
+      this.partial.add(bytes, at, end);
       return end;
     }
     const text = this.textUpTo(bytes, at, end);
@@ -110,23 +110,11 @@ export class RequestParser {
   }
 
   private textUpTo(bytes: Buffer, from: number, to: number): string {
-    if (this.partial === null) return bytes.toString('latin1', from, to);
-    this.keep(bytes, from, to);
-    const text = this.partial.toString('latin1', 0, this.partialLength);
-    this.partial = null;
-    this.partialLength = 0;
+    const { partial } = this;
+    if (partial.bytes === null) return bytes.toString('latin1', from, to);
+    const text = partial.add(bytes, from, to).toString('latin1', 0, partial.length);
+    partial.clear();
     return text;
-  }
-
-  private keep(bytes: Buffer, from: number, to: number): void {
-    const length = this.partialLength + to - from;
-    if (this.partial === null || this.partial.length < length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(1024, length * 2));
-      this.partial?.copy(grown, 0, 0, this.partialLength);
-      this.partial = grown;
-    }
-    bytes.copy(this.partial, this.partialLength, from, to);
-    this.partialLength = length;
   }
 
   private takeHead(text: string): string | null {

@@ -1,4 +1,5 @@
 import { ChunkFrame } from '../http/chunk-frame.ts';
+import { KeptBytes } from '../http/kept-bytes.ts';
 import { LineScanner } from '../http/lines.ts';
 import { parseHead, ResponseHead } from './response-head.ts';
 
@@ -42,8 +43,7 @@ export class ResponseParser {
   /** Body bytes still to come by Content-Length. */
   private remaining = 0;
   /** An incomplete head, kept from one read to the next. */
-  private partial: Buffer | null = null;
-  private partialLength = 0;
+  private readonly partial = new KeptBytes();
   /** The body bytes of this read, moved together. */
   private outStart = 0;
   private outEnd = 0;
@@ -60,8 +60,7 @@ export class ResponseParser {
     this.headSeen = false;
     this.surplus = false;
     this.lines.begin(true);
-    this.partial = null;
-    this.partialLength = 0;
+    this.partial.clear();
   }
 
   push(bytes: Buffer, length: number): Progress {
@@ -104,7 +103,7 @@ export class ResponseParser {
     const end = this.scanLines(bytes, at, length);
     if (end < 0) return -1;
     if (!this.lines.found) {
-      this.keep(bytes, at, end);
+      this.partial.add(bytes, at, end);
       return this.startsLikeHttp() ? end : this.fail('the answer does not start with HTTP/1.');
     }
     const fault = this.parseKept(bytes, at, end);
@@ -115,30 +114,19 @@ export class ResponseParser {
   }
 
   private parseKept(bytes: Buffer, at: number, end: number): string | null {
-    if (this.partial === null) return parseHead(bytes, at, end, this.head);
-    this.keep(bytes, at, end);
-    const fault = parseHead(this.partial, 0, this.partialLength, this.head);
-    this.partial = null;
-    this.partialLength = 0;
+    const { partial } = this;
+    if (partial.bytes === null) return parseHead(bytes, at, end, this.head);
+    const fault = parseHead(partial.add(bytes, at, end), 0, partial.length, this.head);
+    partial.clear();
     return fault;
-  }
-
-  private keep(bytes: Buffer, from: number, to: number): void {
-    const length = this.partialLength + to - from;
-    if (this.partial === null || this.partial.length < length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(1024, length * 2));
-      this.partial?.copy(grown, 0, 0, this.partialLength);
-      this.partial = grown;
-    }
-    bytes.copy(this.partial, this.partialLength, from, to);
-    this.partialLength = length;
   }
 
   /** Tells a stranger (SSH, TLS, HTTP/2) at once, who might never send an empty line. */
   private startsLikeHttp(): boolean {
-    if (this.partial === null) return true;
-    const known = Math.min(prefix.length, this.partialLength);
-    return this.partial.compare(prefix, 0, known, 0, known) === 0;
+    const { bytes, length } = this.partial;
+    if (bytes === null) return true;
+    const known = Math.min(prefix.length, length);
+    return bytes.compare(prefix, 0, known, 0, known) === 0;
   }
 
   private beginBody(): void {

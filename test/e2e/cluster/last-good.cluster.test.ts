@@ -1,25 +1,16 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { SimEngine } from '../../../src/sim/server.ts';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Client } from '../testkit/client.ts';
-import { closeAll, startEngines } from '../testkit/sim.ts';
 import { until } from '../testkit/until.ts';
 import { startCluster } from './kit/index.ts';
-import { conditions, Operator, placeFor, read, type Place } from './testkit/operator.ts';
+import { enginesOn } from './testkit/engines.ts';
+import { conditions, Operator, placeFor, quick, read, type Place } from './testkit/operator.ts';
 import { policy, staticGroup } from './testkit/resources.ts';
 
 const cluster = startCluster();
-let engines: SimEngine[];
+const engines = enginesOn(cluster, 1);
 let place: Place;
 let replicas: Operator[];
 
-beforeAll(async () => {
-  await cluster.installCrds();
-  engines = await startEngines(1, 'm');
-});
-afterAll(async () => {
-  await closeAll(engines);
-  await cluster.close();
-});
 beforeEach(async () => {
   place = await placeFor(cluster);
   replicas = await start();
@@ -27,9 +18,8 @@ beforeEach(async () => {
 });
 afterEach(() => Promise.all(replicas.map((replica) => replica.stop())));
 
-const flags = ['--allow-external-targets', '--status-interval', '1s'];
 const start = (): Promise<Operator[]> =>
-  Promise.all(['a', 'b'].map((name) => Operator.ready({ kubeconfig: place.kubeconfig, name, flags })));
+  Promise.all(['a', 'b'].map((name) => Operator.ready({ kubeconfig: place.kubeconfig, name, flags: quick })));
 const apply = (spec: string) => cluster.apply(policy('p', spec), '-n', place.namespace);
 const object = () => read(cluster, 'rp', place.namespace, 'p');
 const said = async () => conditions(await object());

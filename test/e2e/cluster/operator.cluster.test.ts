@@ -1,50 +1,23 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { spawn } from 'node:child_process';
-import type { SimEngine } from '../../../src/sim/server.ts';
 import { Client } from '../testkit/client.ts';
-import { closeAll, startEngines } from '../testkit/sim.ts';
 import { until } from '../testkit/until.ts';
 import { startCluster } from './kit/index.ts';
-import { conditions, Operator, placeFor, read, type Place } from './testkit/operator.ts';
+import { enginesOn } from './testkit/engines.ts';
+import { conditions, Operator, placeFor, quick, read, type Place } from './testkit/operator.ts';
+import { policy, staticGroup } from './testkit/resources.ts';
 
 const cluster = startCluster();
-let engines: SimEngine[];
+const engines = enginesOn(cluster, 2);
 let place: Place;
 let operator: Operator;
 let client: Client;
 
-const group = (name: string, addresses: readonly string[], model = 'm'): string => `
-apiVersion: hermes-router.io/v1alpha1
-kind: BackendGroup
-metadata: {name: ${name}}
-spec:
-  models: [${model}]
-  metrics: {interval: 200ms}
-  discovery:
-    type: Static
-    static: {endpoints: [${addresses.map((address, i) => `{name: e${i}, address: "${address}"}`).join(', ')}]}
-`;
-
-const policy = (name: string, spec: string): string => `
-apiVersion: hermes-router.io/v1alpha1
-kind: RoutingPolicy
-metadata: {name: ${name}}
-spec: ${spec}
-`;
-
-beforeAll(async () => {
-  await cluster.installCrds();
-  engines = await startEngines(2, 'm');
-});
-afterAll(async () => {
-  await closeAll(engines);
-  await cluster.close();
-});
 beforeEach(async () => {
   place = await placeFor(cluster);
   operator = await Operator.ready({
     kubeconfig: place.kubeconfig,
-    flags: ['--allow-external-targets', '--status-interval', '1s'],
+    flags: quick,
   });
   client = new Client(operator.proxy);
 });
@@ -71,7 +44,7 @@ const untilServed = (model = 'm') => until(`${model} is served`, async () => (aw
 describe('the operator', () => {
   it('takes what is applied into force and tells so in status, columns and events', async () => {
     expect(await served()).toBe(404);
-    await apply(group('g', addresses()), policy('p', '{backendRefs: [{name: g}]}'));
+    await apply(staticGroup('g', addresses()), policy('p'));
     await untilServed();
     await until('the status says so', async () => {
       const said = await policyConditions();
@@ -115,7 +88,7 @@ describe('the operator', () => {
   });
 
   it('follows edits and deletions within two seconds, as `kubectl get -w` shows', async () => {
-    await apply(group('g', addresses()), policy('p', '{backendRefs: [{name: g}]}'));
+    await apply(staticGroup('g', addresses()), policy('p'));
     await untilServed();
     const watch = watchPolicies();
     await apply(policy('p', '{backendRefs: [{name: g}], match: {models: [other]}, strategy: {type: Random}}'));
@@ -127,7 +100,7 @@ describe('the operator', () => {
   });
 
   it('keeps the last good version of a policy that the API server takes and the router does not', async () => {
-    await apply(group('g', addresses()), policy('p', '{backendRefs: [{name: g}]}'));
+    await apply(staticGroup('g', addresses()), policy('p'));
     await untilServed();
     // Parameters of plugins are checked by the router only.
     const bad =
@@ -150,12 +123,12 @@ describe('the operator', () => {
     await client.close();
     client = new Client(operator.proxy);
     expect(await served()).toBe(200);
-    await apply(policy('p', '{backendRefs: [{name: g}]}'));
+    await apply(policy('p'));
     await until('it is accepted again', async () => (await policyConditions()).Accepted === 'True/Accepted');
   });
 
   it('tells a policy that an older one leaves it nothing, for as long as that is so', async () => {
-    await apply(group('g', addresses()), policy('p', '{backendRefs: [{name: g}], match: {models: [m]}}'));
+    await apply(staticGroup('g', addresses()), policy('p', '{backendRefs: [{name: g}], match: {models: [m]}}'));
     await apply(policy('q', '{backendRefs: [{name: g}], match: {models: [m]}}'));
     await until('it is told', async () => (await policyConditions('q')).Accepted === 'False/Conflicted');
     expect((await policyConditions('p')).Accepted).toBe('True/Accepted');
@@ -167,7 +140,7 @@ describe('the operator', () => {
   it('refuses targets outside of the cluster unless it was told otherwise', async () => {
     await operator.stop();
     operator = await Operator.ready({ kubeconfig: place.kubeconfig, name: 'strict' });
-    await apply(group('g', addresses()), policy('p', '{backendRefs: [{name: g}]}'));
+    await apply(staticGroup('g', addresses()), policy('p'));
     await until('Discovered says why', async () => {
       const { status } = await read(cluster, 'bg', place.namespace, 'g');
       const discovered = status?.conditions?.find(({ type }) => type === 'Discovered');

@@ -6,7 +6,7 @@ import { Load } from '../testkit/load.ts';
 import { closeAll } from '../testkit/sim.ts';
 import { until } from '../testkit/until.ts';
 import { startCluster } from './kit/index.ts';
-import { conditions, Operator, placeFor, read, type Place } from './testkit/operator.ts';
+import { conditions, Operator, placeFor, quick, read, type Place } from './testkit/operator.ts';
 import { Pods } from './testkit/pods.ts';
 import { discoveredGroup, policy } from './testkit/resources.ts';
 
@@ -42,7 +42,7 @@ beforeEach(async (context) => {
   await pods.run({ name: 'b', ip: ips[1] });
   operator = await Operator.ready({
     kubeconfig: place.kubeconfig,
-    flags: ['--allow-external-targets', '--status-interval', '1s'],
+    flags: quick,
   });
   client = new Client(operator.proxy);
   await untilMembers({ a: 'Ready', b: 'Ready' });

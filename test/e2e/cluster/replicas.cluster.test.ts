@@ -1,17 +1,16 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { SimEngine } from '../../../src/sim/server.ts';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Client } from '../testkit/client.ts';
 import { Load } from '../testkit/load.ts';
-import { closeAll, startEngines } from '../testkit/sim.ts';
 import { until } from '../testkit/until.ts';
 import { startCluster } from './kit/index.ts';
-import { conditions, Operator, placeFor, read, type Place } from './testkit/operator.ts';
+import { enginesOn } from './testkit/engines.ts';
+import { conditions, Operator, placeFor, quick, read, type Place } from './testkit/operator.ts';
 import { policy, staticGroup } from './testkit/resources.ts';
 
 const cluster = startCluster();
-let engines: SimEngine[];
+const engines = enginesOn(cluster, 2);
 let place: Place;
 let replicas: Operator[];
 let clients: Client[];
@@ -24,18 +23,10 @@ async function freeAddresses(count: number): Promise<string[]> {
   return addresses;
 }
 
-beforeAll(async () => {
-  await cluster.installCrds();
-  engines = await startEngines(2, 'm');
-});
-afterAll(async () => {
-  await closeAll(engines);
-  await cluster.close();
-});
 beforeEach(async () => {
   place = await placeFor(cluster);
   const admins = await freeAddresses(3);
-  const flags = ['--allow-external-targets', '--status-interval', '1s', '--peers', admins.join(',')];
+  const flags = [...quick, '--peers', admins.join(',')];
   replicas = await Promise.all(
     admins.map((admin, i) => Operator.ready({ kubeconfig: place.kubeconfig, name: `replica-${i}`, flags, admin })),
   );

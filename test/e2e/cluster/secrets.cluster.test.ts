@@ -5,7 +5,7 @@ import { Client } from '../testkit/client.ts';
 import { get } from '../testkit/router.ts';
 import { until } from '../testkit/until.ts';
 import { startCluster } from './kit/index.ts';
-import { Operator, placeFor, type Place } from './testkit/operator.ts';
+import { Operator, placeFor, quick, type Place } from './testkit/operator.ts';
 import { policy, staticGroup } from './testkit/resources.ts';
 
 const cluster = startCluster();
@@ -23,7 +23,7 @@ beforeEach(async () => {
   place = await placeFor(cluster);
   operator = await Operator.ready({
     kubeconfig: place.kubeconfig,
-    flags: ['--allow-external-targets', '--status-interval', '1s'],
+    flags: quick,
   });
   client = new Client(operator.proxy);
 });

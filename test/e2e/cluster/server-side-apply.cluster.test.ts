@@ -1,33 +1,24 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { SimEngine } from '../../../src/sim/server.ts';
-import { closeAll, startEngines } from '../testkit/sim.ts';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { settled, until } from '../testkit/until.ts';
 import { startCluster } from './kit/index.ts';
+import { enginesOn } from './testkit/engines.ts';
 import { Line } from './testkit/line.ts';
-import { conditions, Operator, placeFor, read, type Place } from './testkit/operator.ts';
+import { conditions, Operator, placeFor, quick, read, type Place } from './testkit/operator.ts';
 import { policy, staticGroup } from './testkit/resources.ts';
 
 const cluster = startCluster();
-let engines: SimEngine[];
+const engines = enginesOn(cluster, 1);
 let place: Place;
 let line: Line;
 let operator: Operator;
 
-beforeAll(async () => {
-  await cluster.installCrds();
-  engines = await startEngines(1, 'm');
-});
-afterAll(async () => {
-  await closeAll(engines);
-  await cluster.close();
-});
 beforeEach(async (context) => {
   cluster.needsOwn(context);
   place = await placeFor(cluster);
   line = await Line.open(cluster, place.kubeconfig);
   operator = await Operator.ready({
     kubeconfig: line.kubeconfig,
-    flags: ['--allow-external-targets', '--status-interval', '1s'],
+    flags: quick,
   });
 });
 afterEach(async () => {

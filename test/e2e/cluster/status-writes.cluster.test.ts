@@ -1,26 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { SimEngine } from '../../../src/sim/server.ts';
+import { expect, it } from 'vitest';
 import { Client } from '../testkit/client.ts';
 import { Load } from '../testkit/load.ts';
-import { closeAll, startEngines } from '../testkit/sim.ts';
 import { until } from '../testkit/until.ts';
 import { startCluster } from './kit/index.ts';
+import { enginesOn } from './testkit/engines.ts';
 import { Operator, placeFor } from './testkit/operator.ts';
 import { staticGroup } from './testkit/resources.ts';
 import { programmedPolicies, shortestPauses, statusWrites, tenantPolicy } from './testkit/status-writes.ts';
 
 const cluster = startCluster();
-let engines: SimEngine[];
-
-beforeAll(async () => {
-  await cluster.installCrds();
-  engines = await startEngines(2, 'm');
-});
-afterAll(async () => {
-  await closeAll(engines);
-  await cluster.close();
-});
+const engines = enginesOn(cluster, 2);
 
 it('busy policies are written once in every --status-interval, idle ones never', async (context) => {
   cluster.needsOwn(context);

@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
-import type { SimEngine } from '../../../src/sim/server.ts';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Client } from '../testkit/client.ts';
 import { Load } from '../testkit/load.ts';
-import { closeAll, startEngines } from '../testkit/sim.ts';
 import { until } from '../testkit/until.ts';
 import { startCluster } from './kit/index.ts';
+import { enginesOn } from './testkit/engines.ts';
 import { Operator, placeFor, type Place } from './testkit/operator.ts';
 import { staticGroup } from './testkit/resources.ts';
 import { mostWithin, programmedPolicies, shortestPauses, statusWrites, tenantPolicy } from './testkit/status-writes.ts';
@@ -13,18 +12,10 @@ import { mostWithin, programmedPolicies, shortestPauses, statusWrites, tenantPol
 const cluster = startCluster();
 /** Status writes a second of one router class. */
 const budget = 5;
-let engines: SimEngine[];
+const engines = enginesOn(cluster, 4);
 let place: Place;
 let operator: Operator;
 
-beforeAll(async () => {
-  await cluster.installCrds();
-  engines = await startEngines(4, 'm');
-});
-afterAll(async () => {
-  await closeAll(engines);
-  await cluster.close();
-});
 beforeEach(async (context) => {
   cluster.needsOwn(context);
   place = await placeFor(cluster);
