@@ -9,6 +9,7 @@ import type { Secrets } from '../../controller/secrets.ts';
 import { keepResource, type ResourceKind, type WatchedResource } from '../../controller/watched.ts';
 import { errorText, type Log } from '../../observability/log.ts';
 import type { Clock } from '../../router/clock.ts';
+import { kindsStay } from './kinds-stay.ts';
 import { Removals } from './removals.ts';
 import { collectionPaths, type Scope } from './scope.ts';
 
@@ -40,9 +41,17 @@ export class ClusterResources {
 
   constructor(options: ResourcesOptions) {
     this.options = options;
+    const { kinds = ['BackendGroup', 'RoutingPolicy'] } = options;
     this.removals = new Removals({
       clock: options.clock,
       away: () => this.reflectors.some(({ synced, staleSince }) => synced && staleSince !== null),
+      kindsStay: () =>
+        kindsStay(options.client, kinds).catch((error: unknown) => {
+          options.log.warn('the API server does not say whether our CRDs stay; deletions wait', {
+            error: errorText(error),
+          });
+          return null;
+        }),
       onGone: (watched) => this.gone(watched),
       onOrphan: ({ id }) => {
         options.log.error(
@@ -53,7 +62,6 @@ export class ClusterResources {
         );
       },
     });
-    const { kinds = ['BackendGroup', 'RoutingPolicy'] } = options;
     this.reflectors = kinds.flatMap((kind) => this.reflect(kind));
   }
 
