@@ -7,6 +7,7 @@ const rooms = [
   'datalayer',
   'api',
   'controller',
+  'openai',
   'proxy',
   'epp',
   'sim',
@@ -19,8 +20,9 @@ const allowed = {
   datalayer: ['router', 'observability'],
   api: ['policies', 'router'],
   controller: ['api', 'policies', 'router', 'observability'],
-  proxy: ['router', 'observability'],
-  epp: ['router', 'observability'],
+  openai: ['router'],
+  proxy: ['openai', 'router', 'observability'],
+  epp: ['openai', 'router', 'observability'],
   sim: ['router', 'observability'],
 };
 module.exports = {

@@ -1,9 +1,9 @@
 import type { RoutingError } from '../router/errors.ts';
-import { errorEvent } from './answers.ts';
+import { errorEvent } from '../openai/answers.ts';
 import type { Response } from './http/response.ts';
 import { replaceModel, type ModelNames } from './response-model.ts';
 import { EventCutter } from './sse.ts';
-import { UsageTail } from './usage.ts';
+import { UsageTail } from '../openai/usage.ts';
 
 /** Bytes of an answer that are held at most while its model name is changed. */
 const wholeAnswerLimit = 64 * 1024 * 1024;

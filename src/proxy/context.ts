@@ -1,10 +1,8 @@
+import type { ScratchRequest } from '../openai/scratch-request.ts';
 import type { Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
 import type { EndpointFeedback } from '../router/feedback.ts';
-import { nothingForeknown, type Foreknowledge } from '../router/foreknowledge.ts';
 import type { RoutingPolicy } from '../router/policy.ts';
-import { Prompt } from '../router/prompt.ts';
-import type { HeaderLookup, InferenceRequest } from '../router/request.ts';
 import type { Router } from '../router/router.ts';
 import type { Telemetry } from '../observability/telemetry.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -28,19 +26,4 @@ export interface ExchangeContext {
   draining(): boolean;
   /** An exchange holds nothing any more: its body, of so many bytes, is free. */
   ended(bodyBytes: number): void;
-}
-
-/** The request as the decision sees it; one object for all, since a decision never awaits. */
-export class ScratchRequest implements InferenceRequest {
-  model = '';
-  user = '';
-  headers: HeaderLookup = { get: () => undefined };
-  known: Foreknowledge = nothingForeknown;
-  requestId = '';
-  readonly prompt: Prompt;
-
-  /** `promptSecret`: one for the whole process, since prompts must be found again by whoever reads them. */
-  constructor(promptSecret?: number) {
-    this.prompt = new Prompt(promptSecret);
-  }
 }

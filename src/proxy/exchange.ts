@@ -6,17 +6,18 @@ import type { Outcome } from '../router/feedback.ts';
 import type { Foreknowledge } from '../router/foreknowledge.ts';
 import type { RetryCause, RoutingPolicy } from '../router/policy.ts';
 import type { PolicyTelemetry } from '../observability/telemetry.ts';
-import { sendError, statusOf } from './answers.ts';
+import { statusOf } from '../openai/answers.ts';
+import { sendError } from './send.ts';
 import { AnswerTooLarge, ClientAnswer } from './client-answer.ts';
 import { debugHeaders } from './debug-headers.ts';
 import type { Timed } from './deadlines.ts';
-import { withModel } from './members.ts';
+import { withModel } from '../openai/members.ts';
 import type { ExchangeContext } from './context.ts';
 import type { Response, ResponseListener } from './http/response.ts';
-import type { Payload } from './payload.ts';
-import { writePrompt } from './prompt-text.ts';
+import type { Payload } from '../openai/payload.ts';
+import { writePrompt } from '../openai/prompt-text.ts';
 import type { RequestHeaders } from './request-headers.ts';
-import { noUsage } from './usage.ts';
+import { noUsage } from '../openai/usage.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler } from './upstream/client.ts';
 
 /** Milliseconds a client has to take the last event of a broken stream. */

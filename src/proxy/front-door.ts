@@ -7,19 +7,23 @@ import type { RoutingPolicy } from '../router/policy.ts';
 import type { Router } from '../router/router.ts';
 import type { TableStore } from '../router/table.ts';
 import type { Telemetry } from '../observability/telemetry.ts';
-import { sendError, statusOf } from './answers.ts';
+import { statusOf } from '../openai/answers.ts';
+import { isJson } from '../openai/media-type.ts';
+import { resolve } from '../openai/resolve.ts';
+import { ScratchRequest } from '../openai/scratch-request.ts';
+import { sendError, sendJson } from './send.ts';
 import { BodyBudget, type BodyLimits } from './body-reader.ts';
-import { ScratchRequest, type ExchangeContext } from './context.ts';
+import type { ExchangeContext } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import { Exchange, type Inbound } from './exchange.ts';
-import { foreknow } from './foreknow.ts';
+import { foreknow } from '../openai/foreknow.ts';
 import type { ClientRequest } from './http/connection.ts';
 import type { Response } from './http/response.ts';
-import { modelById, modelList, sendJson, unknownModel } from './model-list.ts';
-import { parsePayload } from './payload.ts';
-import { isJson, RequestHeaders } from './request-headers.ts';
+import { modelById, modelList } from '../openai/model-list.ts';
+import { parsePayload } from '../openai/payload.ts';
+import { RequestHeaders } from './request-headers.ts';
 import { RetryBudget } from './retry-budget.ts';
-import { methodOf, routeOf, type Route } from './routes.ts';
+import { methodOf, routeOf, type Route } from '../openai/routes.ts';
 import { Targets } from './targets.ts';
 import type { UpstreamClient } from './upstream/client.ts';
 
@@ -143,15 +147,9 @@ export class FrontDoor {
     const { store } = this.dependencies;
     const table = store.current;
     const payload = parsePayload(whole.bytes);
-    const model = payload.model === '' ? onlyModel(table.models) : payload.model;
-    const policy = table.match(model, whole.headers);
-    if (policy === null) throw unknownModel(table, model);
-    if (policy.profile === null) {
-      const message = `the routing policy ${policy.name} has never been valid; its status says what is wrong`;
-      throw new RoutingError('policy_invalid', message, { source: 'router' });
-    }
+    const { model, policy, profile } = resolve(table, payload.model, whole.headers);
     const { path } = whole.route;
-    const known = policy.profile.parts.readsHits ? foreknow(policy, { model, path, payload }) : nothingForeknown;
+    const known = profile.parts.readsHits ? foreknow(policy, { model, path, payload }) : nothingForeknown;
     const start = (known: Foreknowledge): void => {
       const { headers, query, startedAt } = whole;
       this.launch({
@@ -236,10 +234,4 @@ interface Head {
 interface Whole extends Head {
   readonly bytes: Buffer;
   readonly startedAt: number;
-}
-
-/** A request without a model is fine where there is only one. */
-function onlyModel(models: readonly string[]): string {
-  if (models.length === 1) return models[0];
-  throw new RoutingError('missing_model', 'you must name a model', { source: 'client', param: 'model' });
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isJson, RequestHeaders } from './request-headers.ts';
+import { RequestHeaders } from './request-headers.ts';
 
 /** Header lines as an engine gets them, without the request's id and content type. */
 function forwarded(...raw: string[]): string[] {
@@ -123,18 +123,4 @@ describe('RequestHeaders', () => {
       }),
     );
   });
-});
-
-describe('isJson', () => {
-  it.each(['', 'application/json', 'Application/JSON', 'application/json; charset=utf-8', 'application/vnd.x+json'])(
-    'takes %j',
-    (type) => expect(isJson(type)).toBe(true),
-  );
-  it.each([
-    'text/plain',
-    'multipart/form-data; boundary=x',
-    'application/jsonl',
-    'application/x-www-form-urlencoded',
-    'json',
-  ])('refuses %j', (type) => expect(isJson(type)).toBe(false));
 });

@@ -4,7 +4,7 @@ import { errorText, type Log } from '../../observability/log.ts';
 import { BodyBudget } from '../../proxy/body-reader.ts';
 import type { ClientRequest } from '../../proxy/http/connection.ts';
 import type { Response } from '../../proxy/http/response.ts';
-import { isJson } from '../../proxy/request-headers.ts';
+import { isJson } from '../../openai/media-type.ts';
 import type { Clock } from '../../router/clock.ts';
 import { isOurs, Refusal, sendRefusal, sendText } from './answers.ts';
 import type { BearerToken } from './bearer-token.ts';

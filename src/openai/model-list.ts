@@ -1,6 +1,5 @@
 import { RoutingError } from '../router/errors.ts';
 import type { RoutingTable } from '../router/table.ts';
-import type { Response } from './http/response.ts';
 
 interface ModelObject {
   readonly id: string;
@@ -36,17 +35,4 @@ export function unknownModel(table: RoutingTable, model: string): RoutingError {
     source: 'client',
     param: 'model',
   });
-}
-
-export function sendJson(response: Response, body: string, requestId: string): void {
-  const bytes = Buffer.from(body);
-  response.writeHead(200, [
-    'content-type',
-    'application/json',
-    'content-length',
-    String(bytes.length),
-    'x-request-id',
-    requestId,
-  ]);
-  response.end(bytes);
 }

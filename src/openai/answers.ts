@@ -1,5 +1,4 @@
 import type { RoutingError, RoutingErrorCode } from '../router/errors.ts';
-import type { Response } from './http/response.ts';
 
 interface Answer {
   readonly status: number;
@@ -9,7 +8,7 @@ interface Answer {
 const badRequest: Answer = { status: 400, type: 'invalid_request_error' };
 const unavailable: Answer = { status: 503, type: 'service_unavailable' };
 
-/** The one place where a RoutingError becomes HTTP. */
+/** The one place where a RoutingError becomes an answer. */
 const answers: Readonly<Record<RoutingErrorCode, Answer>> = {
   invalid_json: badRequest,
   invalid_value: badRequest,
@@ -29,8 +28,10 @@ const answers: Readonly<Record<RoutingErrorCode, Answer>> = {
   internal_error: { status: 500, type: 'internal_error' },
 };
 
-/** Seconds a client should wait before it asks again. */
-const retryAfter = '1';
+/** Seconds a client should wait before it asks again; null where that would not help. */
+export function retryAfterOf(code: RoutingErrorCode): string | null {
+  return answers[code].status === 503 ? '1' : null;
+}
 
 export function statusOf(code: RoutingErrorCode): number {
   return answers[code].status;
@@ -40,16 +41,6 @@ export function statusOf(code: RoutingErrorCode): number {
 export function errorBody(error: RoutingError): string {
   const { type } = answers[error.code];
   return JSON.stringify({ error: { message: error.message, type, code: error.code, param: error.param } });
-}
-
-/** Sends an error as the whole answer; nothing may have been sent before. */
-export function sendError(response: Response, error: RoutingError, headers: readonly string[] = []): void {
-  const { status } = answers[error.code];
-  const body = Buffer.from(errorBody(error));
-  const head = [...headers, 'content-type', 'application/json', 'content-length', String(body.length)];
-  if (status === 503) head.push('retry-after', retryAfter);
-  response.writeHead(status, head);
-  response.end(body);
 }
 
 /** The event that ends a stream whose engine failed; `/v1/responses` streams name their events. */
