@@ -1,11 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { backend, group, policy } from '../../test/fixtures/fleet.ts';
+import { backend, group, policy, profile, readyStates } from '../../test/fixtures/fleet.ts';
 import { RoutingError } from '../router/errors.ts';
 import { RoutingTable } from '../router/table.ts';
 import { resolve } from './resolve.ts';
 
+const valid = profile({ picker: { type: 'picker-min-random' } }, readyStates(1));
 const serving = (name: string, model: string) =>
-  policy({ name, backends: [backend({ group: group({ name, models: [model] }) })] });
+  policy({
+    name,
+    profile: valid,
+    backends: [backend({ group: group({ name, models: [model], modelsDeclared: true }) })],
+  });
 const table = (...policies: ReturnType<typeof policy>[]) => new RoutingTable(1, policies, new Map());
 
 function outcome(at: RoutingTable, model: string): string {

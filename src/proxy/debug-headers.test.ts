@@ -7,7 +7,15 @@ import { debugHeaders } from './debug-headers.ts';
 
 function decision(breakdown: ScoreBreakdown[] | null): Decision {
   const reservation = new Reservation(readyStates(1), 0, 0);
-  return { backend: backend(), endpoint: endpoint(0), reservation, promptTokens: 1, cachedTokens: 0, breakdown };
+  return {
+    backend: backend(),
+    endpoint: endpoint(0),
+    reservation,
+    promptTokens: 1,
+    cachedTokens: 0,
+    breakdown,
+    handover: null,
+  };
 }
 
 const row = (name: string): ScoreBreakdown => ({

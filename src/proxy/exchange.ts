@@ -246,7 +246,7 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
     decision.reservation.release();
     this.tried = tried;
     this.telemetry.retried();
-    this.try({ tried, backend: decision.backend, explain: false });
+    this.try({ tried, backend: decision.backend, explain: false, only: null });
     return true;
   }
 

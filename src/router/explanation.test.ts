@@ -286,7 +286,7 @@ describe('what an observer is told', () => {
   it('says that a further try stays with its backend and leaves out what was tried', () => {
     const setup = world([fleet(2, 0), fleet(1, 2)]);
     const [first] = setup.policy.backends;
-    decide(setup, { tried: [first.group.endpoints[0]], backend: first, explain: false });
+    decide(setup, { tried: [first.group.endpoints[0]], backend: first, explain: false, only: null });
     const explanation = setup.witness.told[1];
     if (typeof explanation === 'string') throw new Error('not explained');
     expect(explanation.attempt).toBe(2);

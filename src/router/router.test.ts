@@ -46,7 +46,7 @@ function fleet(count: number, from = 0, weight = 1): Backend {
 }
 
 function decide({ router, policy: routed }: World, over: Partial<Attempts> = {}, asked = request()): Decision {
-  const decision = router.decide(routed, asked, { tried: [], backend: null, explain: false, ...over });
+  const decision = router.decide(routed, asked, { tried: [], backend: null, explain: false, only: null, ...over });
   if (decision === null) throw new Error('no endpoint was found');
   return decision;
 }
@@ -173,7 +173,12 @@ describe('further tries', () => {
     let last: Backend = first;
     const slots: number[] = [];
     for (;;) {
-      const decision = setup.router.decide(setup.policy, request(), { tried, backend: last, explain: false });
+      const decision = setup.router.decide(setup.policy, request(), {
+        tried,
+        backend: last,
+        explain: false,
+        only: null,
+      });
       if (decision === null) break;
       tried.push(decision.endpoint);
       slots.push(decision.endpoint.slot);

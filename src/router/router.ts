@@ -70,7 +70,7 @@ export class Router {
     const cachedTokens = Math.min(promptTokens, candidates.cachedTokens[index]);
     if (profile.parts.readsHits) backend.group.prefixSource.routed(request, endpoint.slot);
     const reservation = new Reservation(this.states, endpoint.slot, promptTokens - cachedTokens);
-    return { backend, endpoint, reservation, promptTokens, cachedTokens, breakdown };
+    return { backend, endpoint, reservation, promptTokens, cachedTokens, breakdown, handover: null };
   }
 
   /**
