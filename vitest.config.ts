@@ -20,7 +20,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          include: ['test/e2e/*.e2e.test.ts'],
+          include: ['test/e2e/*.e2e.test.ts', 'test/epp-protocol/*.e2e.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           // The suites start whole fleets; two at a time would only wait for each other on a small machine.

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { dump } from 'js-yaml';
 import { customResourceDefinition } from '../src/api/crd.ts';
+import { pickerConfigPage } from '../src/api/endpoint-picker-config-reference.ts';
 import { kinds } from '../src/api/kinds.ts';
 import { policiesPage, resourcePage } from '../src/api/reference.ts';
 import { group } from '../src/api/resource.ts';
@@ -21,6 +22,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     files.set(`docs/reference/${kind.singular}.md`, resourcePage(kind));
   }
   files.set('docs/reference/policies.md', policiesPage());
+  files.set('docs/reference/endpoint-picker-config.md', pickerConfigPage());
   const openApi = dump(openApiDocument(manifest.version), { lineWidth: 120, noRefs: true });
   files.set(
     'docs/reference/match-sort.openapi.yaml',

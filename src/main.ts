@@ -9,6 +9,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'route OpenAI requests to inference engines',
     load: async () => (await import('./commands/serve.ts')).runServe,
   },
+  epp: {
+    summary: 'pick endpoints for Envoy gateways',
+    load: async () => (await import('./commands/epp/epp.ts')).runEpp,
+  },
   validate: {
     summary: 'check manifests, offline',
     load: async () => (await import('./api/validate-command.ts')).runValidate,

@@ -19,6 +19,7 @@ setFlagsFromString('--expose-gc');
 const collectGarbage: unknown = runInNewContext('gc');
 if (typeof collectGarbage !== 'function') throw new Error('this Node does not expose its garbage collector');
 
+const clock = { now: (): number => performance.now() };
 const rounds = 11;
 const byteDecisions = 4000;
 
@@ -79,7 +80,7 @@ function fleet(count: number, spec: ProfileSpec): Bench {
     created: 0,
     match: { models: ['m'], headers: [] },
     backends: [{ group, weight: 1, rewriteModel: null }],
-    profile: buildProfile(spec, registry, { states, random }),
+    profile: buildProfile(spec, registry, { states, random, clock }),
     timeouts: { connect: 0, firstByte: 0, streamIdle: 0, nonStreaming: 0, request: 0 },
     retries: { attempts: 2, on: [], budget: { percent: 20, minPerSecond: 10 } },
     debugHeaders: false,

@@ -8,8 +8,9 @@ export type Cure = (value: unknown) => string | null;
 export function valueAt(document: unknown, path: string): unknown {
   let value = document;
   for (const [part, key] of path.matchAll(/\[([^\]]*)\]|[^.[\]]+/g)) {
-    if (!isObject(value)) return undefined;
-    value = value[key ?? part];
+    if (Array.isArray(value)) value = value[Number(key ?? part)];
+    else if (isObject(value)) value = value[key ?? part];
+    else return undefined;
   }
   return value;
 }

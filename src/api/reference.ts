@@ -7,7 +7,7 @@ import { apiVersion } from './resource.ts';
 import type { SchemaNode } from './schema-node.ts';
 import { expandStrategy } from './strategy.ts';
 
-const generated = '<!-- Generated from src/api by scripts/generate.ts; do not edit. -->';
+export const generated = '<!-- Generated from src/api by scripts/generate.ts; do not edit. -->';
 
 /** The reference page of a resource: a table of its fields. */
 export function resourcePage({ kind, shortName, schema, status }: Kind): string {
@@ -25,7 +25,8 @@ export function resourcePage({ kind, shortName, schema, status }: Kind): string 
   ]);
 }
 
-interface Documented {
+/** What a reference page says of a plugin. */
+export interface Documented {
   readonly type: string;
   readonly summary: string;
   readonly parameters: SchemaNode;
@@ -58,12 +59,14 @@ function expanded({ type, member, parameters }: PresetDefinition): string {
   return dump(expandStrategy({ type, [member]: withDefaults(parameters, {}) }), { noRefs: true });
 }
 
-function entry({ type, summary, parameters }: Documented, more: readonly string[]): string[] {
+/** The section of a plugin: what it does, and its parameters. */
+export function entry({ type, summary, parameters }: Documented, more: readonly string[]): string[] {
   const none = Object.keys(parameters.properties ?? {}).length === 0;
   return [`### ${type}`, [summary, ...more].join(' '), none ? 'No parameters.' : fieldTable(parameters, '')];
 }
 
-function fieldTable(node: SchemaNode, path: string): string {
+/** A table of the fields below a node. */
+export function fieldTable(node: SchemaNode, path: string): string {
   const rows = fieldRows(node, path).map((cells) => `| ${cells.map(cell).join(' | ')} |`);
   return ['| field | type | default | description |', '|---|---|---|---|', ...rows].join('\n');
 }
@@ -99,4 +102,5 @@ function defaultOf({ default: value }: SchemaNode): string {
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 
-const page = (blocks: readonly string[]): string => `${blocks.filter((block) => block !== '').join('\n\n')}\n`;
+/** A page of blocks; empty ones are left out. */
+export const page = (blocks: readonly string[]): string => `${blocks.filter((block) => block !== '').join('\n\n')}\n`;

@@ -9,8 +9,9 @@ export interface CommandOutput {
 
 const usage = `usage: hermes-router validate [--strict] PATH…
 
-Checks the RoutingPolicies and BackendGroups in files and folders (.yaml, .yml, .json), offline, and configurations (files
-with \`app:\`): of v25.09, for serve --config, and of cache-indexer (\`app.serviceDiscovery\`), for its own --config.
+Checks the RoutingPolicies and BackendGroups in files and folders (.yaml, .yml, .json), offline, and configurations: of
+v25.09 (files with \`app:\`), for serve --config, of cache-indexer (\`app.serviceDiscovery\`), for its own --config, and
+EndpointPickerConfigs, for epp --config-file, also those in a values file of Helm.
 One line for each fault: file:line: field: what is wrong; what to do
 
   --strict   a policy whose BackendGroup is not in the files is a fault, not a warning

@@ -4,6 +4,7 @@ import { isAppConfig } from './app-config.ts';
 import { decodeResource, isOurs } from './decode.ts';
 import type { Resource } from './decode.ts';
 import { parseDocuments } from './documents.ts';
+import { holdsPickerConfig, readPickerDocument } from './endpoint-picker-config-file.ts';
 import { isIndexerValues, readValuesDocument } from './indexer-values.ts';
 import type { FileFault, ParsedDocument } from './documents.ts';
 import { manifestFiles } from './manifest-files.ts';
@@ -19,7 +20,7 @@ export interface Findings {
   /** How many files were read and how many good resources they hold. */
   readonly files: number;
   readonly resources: number;
-  /** How many good configurations, of v25.09 or of cache-indexer, they hold. */
+  /** How many good configurations, of v25.09, of cache-indexer or of an endpoint picker, they hold. */
   readonly configs: number;
 }
 
@@ -30,7 +31,10 @@ interface Placed {
   readonly document: ParsedDocument;
 }
 
-/** Checks manifests and configurations of v25.09 and of cache-indexer, offline. With `strict`, a policy whose group is not in the files is a fault. */
+/**
+ * Checks manifests and configurations of v25.09, of cache-indexer and of endpoint pickers, offline. With `strict`, a
+ * policy whose group is not in the files is a fault.
+ */
 export function validateFiles(paths: readonly string[], options: { readonly strict: boolean }): Findings {
   const run = new Validation();
   for (const path of paths) run.path(path);
@@ -78,7 +82,7 @@ class Validation {
 
   private document(file: string, document: ParsedDocument): void {
     const { value } = document;
-    if (isAppConfig(value)) {
+    if (isAppConfig(value) || holdsPickerConfig(value)) {
       this.config(file, document);
       return;
     }
@@ -106,8 +110,7 @@ class Validation {
   }
 
   private config(file: string, document: ParsedDocument): void {
-    const read = isIndexerValues(document.value) ? readValuesDocument : readDocument;
-    const { config, faults, notes } = read(document, file);
+    const { config, faults, notes } = readerOf(document.value)(document, file);
     this.faults.push(...faults);
     this.notes.push(...notes);
     if (config !== null) this.configs += 1;
@@ -134,6 +137,8 @@ class Validation {
     for (const { resource, file, document } of this.placed.values()) {
       if (resource.kind !== 'RoutingPolicy') continue;
       resource.spec.backendRefs.forEach((ref, i) => {
+        // Pools are not in files: they are found in a cluster only.
+        if (ref.kind === 'InferencePool') return;
         if (this.placed.has(keyOf(ref.kind, resource.metadata.namespace, ref.name))) return;
         const where = at(file, document, `spec.backendRefs[${i}].name`);
         const message = `names ${ref.kind} ${resource.metadata.namespace}/${ref.name}, which these files do not hold`;
@@ -141,6 +146,19 @@ class Validation {
       });
     }
   }
+}
+
+/** Which configuration a document is, among those of this project. */
+function readerOf(value: unknown): (document: ParsedDocument, file: string) => ReadConfig {
+  if (holdsPickerConfig(value)) return readPickerDocument;
+  return isIndexerValues(value) ? readValuesDocument : readDocument;
+}
+
+/** What is common to all that reads a configuration. */
+interface ReadConfig {
+  readonly config: object | null;
+  readonly faults: readonly FileFault[];
+  readonly notes: readonly FileFault[];
 }
 
 const keyOf = (kind: string, namespace: string, name: string): string => `${kind} ${namespace}/${name}`;

@@ -89,7 +89,7 @@ export class Assembly {
   constructor(options: AssemblyOptions) {
     this.options = options;
     const { clock, log } = options;
-    this.compiler = new Compiler(registry, { states: this.states, random: Math.random });
+    this.compiler = new Compiler(registry, { states: this.states, random: Math.random, clock });
     this.router = new Router({
       states: this.states,
       random: Math.random,

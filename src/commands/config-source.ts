@@ -1,12 +1,11 @@
 import { StaticDiscovery, type Discovery } from '../controller/found.ts';
-import { ConfigFileError, ConfigFileWatch } from '../controller/config-file-watch.ts';
+import { ConfigFileWatch } from '../controller/config-file-watch.ts';
 import { ConfigFileState, type ConfigSnapshot, type ReadConfig } from '../controller/config-file-state.ts';
 import type { KubeClient } from '../controller/kube/contract.ts';
-import { errorText, type Log } from '../observability/log.ts';
+import type { Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
 import { ClusterDriver } from './cluster/driver.ts';
-import { InputError } from './io.ts';
-import { OutsideError } from './listen.ts';
+import { beginFollowing } from './follow-file.ts';
 import { logFault, logInForce } from './resource-log.ts';
 import { alone, reloadGauges, type Driven, type PlainSource, type Reloads } from './source.ts';
 
@@ -58,7 +57,7 @@ export function configSource({ path, client, read, clock, log }: ConfigSourceOpt
     start(started) {
       driven = started;
       driver?.start(started);
-      begin(watch, path);
+      beginFollowing(watch, '--config', path);
     },
     notReady: () => (driver === null || driver.synced ? null : 'discovery has not been read from the API server yet'),
     gauges: () => reloadGauges(reloads),
@@ -68,19 +67,4 @@ export function configSource({ path, client, read, clock, log }: ConfigSourceOpt
       client?.close();
     },
   };
-}
-
-function begin(watch: ConfigFileWatch, path: string): void {
-  try {
-    watch.start();
-  } catch (error) {
-    if (error instanceof ConfigFileError) {
-      const lines = error.faults.map(
-        ({ file, line, path: at, message, cure }) => `${file}:${line}: ${at}: ${message}; ${cure}`,
-      );
-      throw new InputError(lines.join('\n'));
-    }
-    if (!(error instanceof Error) || !('syscall' in error)) throw error;
-    throw new OutsideError(`--config ${path} cannot be read: ${errorText(error)}`);
-  }
 }

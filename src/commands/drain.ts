@@ -1,11 +1,25 @@
 import type { Log } from '../observability/log.ts';
-import type { FrontDoor } from '../proxy/front-door.ts';
-import type { ProxyServer } from '../proxy/server.ts';
+
+/** A server that takes no more connections. */
+export interface Draining {
+  /** Calls back once every connection is gone. */
+  close(closed: () => void): unknown;
+  closeIdleConnections(): void;
+  closeAllConnections(): void;
+}
+
+/** Who has requests under way. */
+export interface Door {
+  draining: boolean;
+  readonly inFlight: number;
+  /** Gives every request under way a last word. */
+  cutAll(): void;
+}
 
 /** What a router gives up in order when it is told to stop; times in milliseconds. */
 export interface DrainPlan {
-  readonly server: Pick<ProxyServer, 'close' | 'closeIdleConnections' | 'closeAllConnections'>;
-  readonly frontDoor: Pick<FrontDoor, 'draining' | 'inFlight' | 'cutAll'>;
+  readonly server: Draining;
+  readonly frontDoor: Door;
   readonly log: Log;
   /** Told at once, while requests are still taken. */
   readonly onSignal: () => void;

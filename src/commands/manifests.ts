@@ -1,5 +1,5 @@
 import { StaticDiscovery } from '../controller/found.ts';
-import { ManifestState } from '../controller/manifest-state.ts';
+import { ManifestState, type FileText } from '../controller/manifest-state.ts';
 import { ManifestWatch } from '../controller/manifest-watch.ts';
 import { errorText, type Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
@@ -7,11 +7,18 @@ import { OutsideError } from './listen.ts';
 import { logFault, logInForce } from './resource-log.ts';
 import { alone, reloadGauges, type PlainSource, type Reloads } from './source.ts';
 
+export interface ManifestsAround {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Told of all files before what they say is in force. */
+  readonly onFiles?: (files: readonly FileText[]) => void;
+}
+
 /** Resources from a folder of manifests. */
 export function manifestSource(
   folder: string,
   routerClass: string,
-  { clock, log }: { clock: Clock; log: Log },
+  { clock, log, onFiles }: ManifestsAround,
 ): PlainSource & { readonly reloads: Reloads } {
   const state = new ManifestState(routerClass);
   const reloads: Reloads = { good: 0, faulty: 0 };
@@ -24,6 +31,7 @@ export function manifestSource(
       watch = new ManifestWatch(folder, clock, {
         changed(files) {
           const snapshot = state.update(files);
+          onFiles?.(files);
           for (const fault of snapshot.faults) logFault(log, 'manifests', fault);
           for (const key of snapshot.lastGoodInForce) log.warn('the last good version stays in force', { object: key });
           reloads[snapshot.faults.length === 0 ? 'good' : 'faulty'] += 1;

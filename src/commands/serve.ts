@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { adminApp, isLoopbackName, metricsApp, type AdminSources } from '../observability/admin-server.ts';
+import { adminApp, metricsApp, type AdminSources } from '../observability/admin-server.ts';
 import { createLog, type Log } from '../observability/log.ts';
 import { createMetrics } from '../observability/metrics.ts';
 import type { ReplicaReport } from '../observability/replica-report.ts';
@@ -10,11 +9,12 @@ import { createProxyServer, renewCertificate } from '../proxy/server.ts';
 import { SocketClient } from '../proxy/upstream/socket-client.ts';
 import type { UpstreamClient } from '../proxy/upstream/client.ts';
 import type { Explanation } from '../router/explanation.ts';
+import { adminToken } from './admin-token.ts';
 import { Assembly } from './assembly.ts';
 import { drainOnSignal } from './drain.ts';
 import { countFlag, durationFlag, listenFlag, readFlags, sizeFlag } from './flags.ts';
 import { Exit, UsageError, type CommandIo } from './io.ts';
-import { followTls, listen, OutsideError, readTls } from './listen.ts';
+import { followTls, listen, readTls } from './listen.ts';
 import { openSource, replicaName } from './open-source.ts';
 import { explainSource } from './explain-source.ts';
 import { prefixSecrets } from './prefix-key.ts';
@@ -148,20 +148,4 @@ function tlsFiles(flags: ServeFlags): { cert: string; key: string } | null {
   if (cert === '' && key === '') return null;
   if (cert === '' || key === '') throw new UsageError('--tls-cert and --tls-key go together');
   return { cert, key };
-}
-
-function adminToken(flags: ServeFlags, host: string): string | null {
-  const file = flags['admin-token-file'];
-  if (file === '') {
-    if (isLoopbackName(host)) return null;
-    throw new UsageError(`--admin ${flags.admin} is not a loopback address: give --admin-token-file`);
-  }
-  let token: string;
-  try {
-    token = readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    throw new OutsideError(`--admin-token-file ${file} cannot be read: ${String(error)}`);
-  }
-  if (token === '') throw new UsageError(`--admin-token-file ${file} is empty`);
-  return token;
 }

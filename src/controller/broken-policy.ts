@@ -50,7 +50,9 @@ export function asBrokenPolicy(document: unknown, identity: Identity): BrokenPol
     name: identity.name,
     created: 0,
     match: { models: strings(match.models), headers },
-    backends: records(spec.backendRefs).flatMap(({ name }) => (typeof name === 'string' ? [name] : [])),
+    backends: records(spec.backendRefs).flatMap(({ kind, name }) =>
+      typeof name === 'string' ? [{ kind: kind === 'InferencePool' ? 'InferencePool' : 'BackendGroup', name }] : [],
+    ),
   };
 }
 

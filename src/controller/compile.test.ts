@@ -18,8 +18,9 @@ import {
   type GroupSurroundings,
 } from './compile.ts';
 import { met, unmet } from './conditions.ts';
+import { poolGroupOf } from './pools/pool-groups.ts';
 
-const context: PluginContext = { states: readyStates(4), random: () => 0 };
+const context: PluginContext = { states: readyStates(4), random: () => 0, clock: { now: () => 1 } };
 
 function decoded(kind: string, name: string, spec: object, namespace?: string): BackendGroup | RoutingPolicy {
   const metadata = namespace === undefined ? { name } : { name, namespace };
@@ -229,13 +230,81 @@ describe('compile, of policies', () => {
   });
 });
 
+describe('compile, of policies that name InferencePools', () => {
+  const pooled = { discovery: { type: 'InferencePool', inferencePool: { name: 'pool' } } };
+  const ref = { kind: 'InferencePool', name: 'pool' };
+  const standIn = poolGroupOf({ namespace: 'default', name: 'pool' });
+  const backendsOf = (given: Given): (string | undefined)[] =>
+    compiled({ policies: [policy('p', { backendRefs: [ref] })], ...given }).table.policies[0].backends.map(
+      ({ group: { key } }) => key,
+    );
+
+  const cases: [string, Given, string[]][] = [
+    ['goes to the BackendGroup that discovers the pool', { groups: [group('g'), group('h', pooled)] }, ['default/h']],
+    ['goes to the first of several by name', { groups: [group('i', pooled), group('h', pooled)] }, ['default/h']],
+    ['goes to the group that stands for the pool', { groups: [standIn] }, ['default/InferencePool:pool']],
+    ['takes no group by the same name', { groups: [group('pool')] }, []],
+    ['takes no pool of another namespace', { groups: [group('g', pooled, 'other')] }, []],
+  ];
+  it.each(cases)('%s', (_name, given, wanted) => {
+    expect(backendsOf(given)).toEqual(wanted);
+  });
+
+  it('has a BackendGroup and a pool of one name as two backends', () => {
+    const backendRefs = [{ name: 'pool' }, ref];
+    expect(backendsOf({ groups: [group('pool'), standIn], policies: [policy('p', { backendRefs })] })).toEqual([
+      'default/pool',
+      'default/InferencePool:pool',
+    ]);
+  });
+
+  it.each<[string, Given, string, string]>([
+    ['where there is no cluster to find it in', { groups: [] }, 'False UnsupportedInMode', 'BackendGroup'],
+    [
+      'why discovery finds nothing',
+      { groups: [standIn], around: { discovered: unmet('Discovered', 'NoMatch', 'no such pool') } },
+      'False NoMatch',
+      'InferencePool pool: no such pool',
+    ],
+    ['that all is well', { groups: [standIn] }, 'True ResolvedRefs', 'every backend exists'],
+  ])('says %s', (_name, given, wanted, words) => {
+    const result = compiled({ ...given, policies: [policy('p', { backendRefs: [ref] })] });
+    expect(conditionsOf(result, 'default/p').ResolvedRefs).toBe(wanted);
+    expect(result.verdicts.find(({ key }) => key === 'default/p')?.conditions[1].message).toContain(words);
+  });
+
+  it('tells anew what discovery says anew, although the endpoints are the same', () => {
+    const compiler = new Compiler(registry, context);
+    const accepted = { resource: policy('p', { backendRefs: [ref] }), created: 0 };
+    const at = (discovered: GroupSurroundings['discovered']) => {
+      const given = { ...input({ groups: [standIn], around: { discovered } }), policies: [accepted] };
+      return conditionsOf(compiler.compile(given), 'default/p').ResolvedRefs;
+    };
+    expect(at(unmet('Discovered', 'NoMatch', 'gone'))).toBe('False NoMatch');
+    expect(at(met('Discovered', '2 endpoints'))).toBe('True ResolvedRefs');
+  });
+
+  it('makes one that was never good take what its pool serves', () => {
+    const match = { models: [], headers: [] };
+    const broken: BrokenPolicy = {
+      ...{ namespace: 'default', name: 'b', created: 0, match },
+      backends: [{ kind: 'InferencePool', name: 'pool' }],
+    };
+    const { table } = compiled({ groups: [standIn], broken: [broken] });
+    expect(table.match('learned', new Map())).toMatchObject({ key: 'default/b', profile: null });
+  });
+});
+
 describe('compile, of policies that were never good', () => {
   const broken: BrokenPolicy = {
     namespace: 'default',
     name: 'b',
     created: 0,
     match: { models: ['m'], headers: [] },
-    backends: ['g', 'gone'],
+    backends: [
+      { kind: 'BackendGroup', name: 'g' },
+      { kind: 'BackendGroup', name: 'gone' },
+    ],
   };
 
   it('makes them take their requests and have no profile', () => {

@@ -11,7 +11,10 @@ import type { ManagerLookup, TokenLookup } from '../router/foreknowledge.ts';
 import type { PrefixSource } from '../router/prefix.ts';
 import type { SchedulingProfile } from '../router/profile.ts';
 import { RoutingTable } from '../router/table.ts';
+import type { BackendRef } from '../api/backend-refs.ts';
 import { met, unmet, type Condition, type Verdict } from './conditions.ts';
+import { groupsOfPools, refKey } from './pools/pool-groups.ts';
+import { refsCondition, type Referent } from './references.ts';
 
 /** A policy that was never valid: its requests are refused, so that a wider policy does not take them. */
 export interface BrokenPolicy {
@@ -19,8 +22,8 @@ export interface BrokenPolicy {
   readonly name: string;
   readonly created: number;
   readonly match: PolicyMatch;
-  /** Names of the backends, as far as they can be read: a policy without a match takes what those serve. */
-  readonly backends: readonly string[];
+  /** Its backends, as far as they can be read: a policy without a match takes what those serve. */
+  readonly backends: readonly Pick<BackendRef, 'kind' | 'name'>[];
 }
 
 /** An accepted policy and when it was made, in milliseconds since 1970 (0 in files). */
@@ -70,9 +73,9 @@ interface MadeGroup {
 }
 
 interface MadePolicy {
-  /** Keys of the backends' groups, and the groups. */
+  /** Keys of the backends, and what they lead to. */
   readonly refKeys: readonly string[];
-  readonly refs: readonly (BackendGroup | undefined)[];
+  readonly refs: readonly (Referent | undefined)[];
   readonly profile: SchedulingProfile | null;
   readonly policy: RoutingPolicy;
   readonly verdict: Verdict;
@@ -108,10 +111,11 @@ export class Compiler {
         conditions: [groupAccepted, made.surroundings.discovered],
       });
     }
-    const policies: RoutingPolicy[] = input.broken.map((broken) => refusingPolicy(broken, groups));
+    const referents = referentsOf(madeGroups);
+    const policies: RoutingPolicy[] = input.broken.map((broken) => refusingPolicy(broken, referents));
     const madePolicies = new Map<AcceptedPolicy, MadePolicy>();
     for (const accepted of input.policies) {
-      const made = this.policy(accepted, groups);
+      const made = this.policy(accepted, referents);
       madePolicies.set(accepted, made);
       policies.push(made.policy);
       verdicts.push(made.verdict);
@@ -132,18 +136,18 @@ export class Compiler {
     return { surroundings, group };
   }
 
-  private policy(accepted: AcceptedPolicy, groups: ReadonlyMap<string, BackendGroup>): MadePolicy {
+  private policy(accepted: AcceptedPolicy, referents: ReadonlyMap<string, Referent>): MadePolicy {
     const known = this.policies.get(accepted);
-    if (known !== undefined && hasSameGroups(known, groups)) return known;
+    if (known !== undefined && hasSameReferents(known, referents)) return known;
     const { metadata, spec } = accepted.resource;
-    const refKeys = spec.backendRefs.map(({ name }) => keyOf({ ...metadata, name }));
-    const refs = refKeys.map((key) => groups.get(key));
+    const refKeys = spec.backendRefs.map((ref) => refKey(metadata.namespace ?? 'default', ref));
+    const refs = refKeys.map((key) => referents.get(key));
     const made =
       known === undefined
         ? profileOf(spec.strategy, (strategy) => buildProfile(strategy, this.registry, this.context))
         : { profile: known.profile, condition: known.verdict.conditions[0] };
-    const { policy, missing } = compilePolicy(accepted, refs, made.profile);
-    const conditions = [made.condition, refsCondition(missing)];
+    const policy = compilePolicy(accepted, refs, made.profile);
+    const conditions = [made.condition, refsCondition(spec.backendRefs, refs)];
     const verdict: Verdict = { kind: 'RoutingPolicy', key: policy.key, conditions };
     return { refKeys, refs, profile: made.profile, policy, verdict };
   }
@@ -151,8 +155,23 @@ export class Compiler {
 
 const groupAccepted = met('Accepted', 'the group is valid');
 
-function hasSameGroups({ refKeys, refs }: MadePolicy, groups: ReadonlyMap<string, BackendGroup>): boolean {
-  for (let i = 0; i < refKeys.length; i++) if (groups.get(refKeys[i]) !== refs[i]) return false;
+/** By the key of a reference: the groups, and those that stand for pools by the pool's key, too. */
+function referentsOf(made: ReadonlyMap<GroupResource, MadeGroup>): Map<string, Referent> {
+  const found = new Map<string, Referent>();
+  for (const { group, surroundings } of made.values())
+    found.set(group.key, { group, discovered: surroundings.discovered });
+  for (const [key, resource] of groupsOfPools([...made.keys()])) {
+    const referent = found.get(keyOf(resource.metadata));
+    if (referent !== undefined) found.set(key, referent);
+  }
+  return found;
+}
+
+function hasSameReferents({ refKeys, refs }: MadePolicy, referents: ReadonlyMap<string, Referent>): boolean {
+  for (let i = 0; i < refKeys.length; i++) {
+    const referent = referents.get(refKeys[i]);
+    if (referent?.group !== refs[i]?.group || referent?.discovered !== refs[i]?.discovered) return false;
+  }
   return true;
 }
 
@@ -187,18 +206,16 @@ function compileGroup(key: string, resource: GroupResource, surroundings: GroupS
 
 function compilePolicy(
   accepted: AcceptedPolicy,
-  refs: readonly (BackendGroup | undefined)[],
+  refs: readonly (Referent | undefined)[],
   profile: SchedulingProfile | null,
-): { policy: RoutingPolicy; missing: string[] } {
+): RoutingPolicy {
   const { spec, metadata } = accepted.resource;
-  const missing: string[] = [];
   const backends: Backend[] = [];
-  spec.backendRefs.forEach(({ name, weight, rewriteModel = null }, i) => {
-    const group = refs[i];
-    if (group === undefined) missing.push(name);
-    else backends.push(Object.freeze({ group, weight, rewriteModel }));
+  spec.backendRefs.forEach(({ weight, rewriteModel = null }, i) => {
+    const group = refs[i]?.group;
+    if (group !== undefined) backends.push(Object.freeze({ group, weight, rewriteModel }));
   });
-  const policy: RoutingPolicy = Object.freeze({
+  return Object.freeze({
     key: keyOf(metadata),
     namespace: metadata.namespace ?? 'default',
     name: metadata.name,
@@ -213,7 +230,6 @@ function compilePolicy(
     retries: Object.freeze({ ...spec.retries }),
     debugHeaders: spec.debug.headers,
   });
-  return { policy, missing };
 }
 
 function profileOf(
@@ -228,12 +244,6 @@ function profileOf(
   }
 }
 
-function refsCondition(missing: readonly string[]): Condition {
-  if (missing.length === 0) return met('ResolvedRefs', 'every backend exists');
-  const message = `no BackendGroup is called ${missing.join(', ')} in this namespace; their share goes to the other backends`;
-  return unmet('ResolvedRefs', 'BackendGroupNotFound', message);
-}
-
 function timeoutsOf(timeouts: PolicyResource['spec']['timeouts']): Timeouts {
   return {
     connect: parseDuration(timeouts.connect),
@@ -245,9 +255,9 @@ function timeoutsOf(timeouts: PolicyResource['spec']['timeouts']): Timeouts {
 }
 
 /** Takes its requests and answers 503: there is no profile to run. */
-function refusingPolicy(broken: BrokenPolicy, groups: ReadonlyMap<string, BackendGroup>): RoutingPolicy {
+function refusingPolicy(broken: BrokenPolicy, referents: ReadonlyMap<string, Referent>): RoutingPolicy {
   const found = broken.backends
-    .map((name) => groups.get(`${broken.namespace}/${name}`))
+    .map((ref) => referents.get(refKey(broken.namespace, ref))?.group)
     .filter((group) => group !== undefined);
   return Object.freeze({
     key: `${broken.namespace}/${broken.name}`,

@@ -45,6 +45,10 @@ export class ConfigFileState {
     this.read = read;
   }
 
+  get empty(): boolean {
+    return this.inForce === nothing;
+  }
+
   update(look: FileLook): ConfigSnapshot {
     if ('problem' in look) return this.lastGood([{ file: this.path, line: 1, path: '', ...look.problem }]);
     const { config, faults, notes } = this.read(look.text, this.path, this.namespace);

@@ -1,7 +1,7 @@
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import type { FileFault } from '../api/documents.ts';
 import type { Clock } from '../router/clock.ts';
-import type { ConfigFileState, ConfigSnapshot, FileLook } from './config-file-state.ts';
+import type { ConfigSnapshot, FileLook } from './config-file-state.ts';
 
 /** Milliseconds between looks; a change is in force after two. */
 const interval = 300;
@@ -19,14 +19,22 @@ export class ConfigFileError extends Error {
   }
 }
 
+/** A configuration file over time, whatever its form. */
+export interface FollowedFile<S> {
+  readonly path: string;
+  /** Whether nothing that was right has been read so far. */
+  readonly empty: boolean;
+  update(look: FileLook): S;
+}
+
 /**
  * Follows one configuration file by reading it again and again: so a link swap of a mounted ConfigMap, a new file in
  * its place and a change within one tick of the file system's clock are all seen, and a small file costs nothing.
  */
-export class ConfigFileWatch {
+export class ConfigFileWatch<S extends { readonly faults: readonly FileFault[] } = ConfigSnapshot> {
   private readonly clock: Clock;
-  private readonly changed: (snapshot: ConfigSnapshot) => void;
-  private readonly state: ConfigFileState;
+  private readonly changed: (snapshot: S) => void;
+  private readonly state: FollowedFile<S>;
   private inForce = '';
   private lastSeen = '';
   private cancel: (() => void) | null = null;
@@ -34,7 +42,7 @@ export class ConfigFileWatch {
   /**
    * `changed` gets what is in force at the start and after each change, also when the file breaks, vanishes or is back.
    */
-  constructor(state: ConfigFileState, clock: Clock, changed: (snapshot: ConfigSnapshot) => void) {
+  constructor(state: FollowedFile<S>, clock: Clock, changed: (snapshot: S) => void) {
     this.clock = clock;
     this.changed = changed;
     this.state = state;
@@ -49,7 +57,7 @@ export class ConfigFileWatch {
     accessSync(path, constants.R_OK);
     const look = lookAt(path);
     const snapshot = this.state.update(look);
-    if (snapshot.namespace === null) throw new ConfigFileError(path, snapshot.faults);
+    if (this.state.empty) throw new ConfigFileError(path, snapshot.faults);
     this.inForce = this.lastSeen = identityOf(look);
     this.changed(snapshot);
     this.cancel = this.clock.after(interval, this.look);
@@ -78,11 +86,11 @@ function lookAt(path: string): FileLook {
     const stat = statSync(path);
     // A pipe would be waited for, for ever.
     if (!stat.isFile()) return problem('is no file', 'name a file');
-    if (stat.size > limit) return problem('is larger than 1 MiB', 'name the file that holds `app`');
+    if (stat.size > limit) return problem('is larger than 1 MiB', 'name the file that holds the configuration');
     return { text: readFileSync(path, 'utf8') };
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    if (error.code === 'ENOENT') return problem('does not exist', 'put it back, or start the router without --config');
+    if (error.code === 'ENOENT') return problem('does not exist', 'put it back, or start the router without it');
     return problem(`cannot be read (${error.code})`, 'check its permissions');
   }
 }

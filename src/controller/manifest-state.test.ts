@@ -113,7 +113,7 @@ describe('ManifestState', () => {
         name: 'p',
         created: 0,
         match: { models: ['m-p'], headers: [{ name: 'x-tenant', value: 't' }] },
-        backends: ['g'],
+        backends: [{ kind: 'BackendGroup', name: 'g' }],
       },
     ]);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RoutingError, type RoutingErrorCode } from '../router/errors.ts';
-import { errorBody, errorEvent, statusOf } from './answers.ts';
+import { errorBody, errorEvent, retryAfterOf, statusOf } from './answers.ts';
 
 /** The table of design/api.md, `Answers to clients`, and the two answers that no client should see. */
 const rows: Record<RoutingErrorCode, [number, string]> = {
@@ -15,6 +15,7 @@ const rows: Record<RoutingErrorCode, [number, string]> = {
   no_ready_endpoint: [503, 'service_unavailable'],
   overloaded: [503, 'service_unavailable'],
   policy_invalid: [503, 'service_unavailable'],
+  saturated: [429, 'rate_limit_error'],
   upstream_unreachable: [502, 'upstream_error'],
   upstream_timeout: [504, 'upstream_error'],
   upstream_reset: [502, 'upstream_error'],
@@ -31,6 +32,10 @@ describe('answers', () => {
     expect(JSON.parse(errorBody(new RoutingError(code, 'words', { source: 'client' })))).toEqual({
       error: { message: 'words', type, code, param: null },
     });
+  });
+
+  it.each(codes)('%s: a client is told to come back where that may help', (code) => {
+    expect(retryAfterOf(code)).toBe([429, 503].includes(rows[code][0]) ? '1' : null);
   });
 
   it('name the field at fault', () => {

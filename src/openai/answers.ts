@@ -20,6 +20,7 @@ const answers: Readonly<Record<RoutingErrorCode, Answer>> = {
   request_too_large: { status: 413, type: 'invalid_request_error' },
   no_ready_endpoint: unavailable,
   overloaded: unavailable,
+  saturated: { status: 429, type: 'rate_limit_error' },
   policy_invalid: unavailable,
   upstream_unreachable: { status: 502, type: 'upstream_error' },
   upstream_timeout: { status: 504, type: 'upstream_error' },
@@ -30,7 +31,8 @@ const answers: Readonly<Record<RoutingErrorCode, Answer>> = {
 
 /** Seconds a client should wait before it asks again; null where that would not help. */
 export function retryAfterOf(code: RoutingErrorCode): string | null {
-  return answers[code].status === 503 ? '1' : null;
+  const { status } = answers[code];
+  return status === 503 || status === 429 ? '1' : null;
 }
 
 export function statusOf(code: RoutingErrorCode): number {

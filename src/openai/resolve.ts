@@ -21,6 +21,11 @@ export function resolve(table: RoutingTable, named: string, headers: HeaderLooku
   const model = named === '' ? onlyModel(table.models) : named;
   const policy = table.match(model, headers);
   if (policy === null) throw unknownModel(table, model);
+  return resolvedBy(policy, model);
+}
+
+/** The same once the policy is known. Throws RoutingError `policy_invalid`. */
+export function resolvedBy(policy: RoutingPolicy, model: string): Resolved {
   const { profile } = policy;
   if (profile !== null) return { model, policy, profile };
   const message = `the routing policy ${policy.name} has never been valid; its status says what is wrong`;

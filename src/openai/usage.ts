@@ -32,16 +32,20 @@ export class UsageTail {
 
   read(): Usage {
     const pieces = [this.third, this.before, this.last].filter((piece) => piece !== null);
-    const bytes = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
-    const at = bytes.lastIndexOf(usageKey);
-    if (at < 0 || bytes[bytes.length - 1] === undefined) return noUsage;
-    const text = bytes.toString('latin1', at, Math.min(bytes.length, at + usageBytes));
-    return {
-      promptTokens: field(text, promptPattern),
-      completionTokens: field(text, completionPattern),
-      cachedTokens: field(text, cachedPattern),
-    };
+    return usageIn(pieces.length === 1 ? pieces[0] : Buffer.concat(pieces));
   }
+}
+
+/** The usage that the end of an answer tells. */
+export function usageIn(bytes: Buffer): Usage {
+  const at = bytes.lastIndexOf(usageKey);
+  if (at < 0) return noUsage;
+  const text = bytes.toString('latin1', at, Math.min(bytes.length, at + usageBytes));
+  return {
+    promptTokens: field(text, promptPattern),
+    completionTokens: field(text, completionPattern),
+    cachedTokens: field(text, cachedPattern),
+  };
 }
 
 function field(text: string, pattern: RegExp): number {

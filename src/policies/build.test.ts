@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { candidatesOf, endpoint, endpoints, readyStates, request } from '../../test/fixtures/fleet.ts';
+import { candidatesOf, contextOf, endpoint, endpoints, readyStates, request } from '../../test/fixtures/fleet.ts';
+import { pairsOf } from '../../test/fixtures/pairs.ts';
+import { PairCosts } from '../router/pairs.ts';
 import type { SchedulingProfile } from '../router/profile.ts';
 import { buildProfile, ProfileError, type ProfileFault } from './build.ts';
 import type { ProfileSpec } from './definition.ts';
 import { registry } from './index.ts';
 
 function build(spec: ProfileSpec): SchedulingProfile {
-  return buildProfile(spec, registry, { states: readyStates(4), random: () => 0 });
+  return buildProfile(spec, registry, contextOf(readyStates(4)));
 }
 
 describe('buildProfile', () => {
@@ -49,6 +51,52 @@ describe('buildProfile', () => {
     expect(parameters).toEqual({ xpuCacheUsageWeight: 0 });
   });
 
+  it('makes a profile of pairs, whose leader is the least busy of its group', () => {
+    const { parts } = build({
+      filters: [
+        { type: 'filter-by-label', parameters: { label: 'zone', values: ['a'] } },
+        { type: 'filter-by-pd-label' },
+      ],
+      scorers: [{ type: 'scorer-pd-bucket', weight: 3 }, { type: 'scorer-pd-kv-cache-aware' }],
+      picker: { type: 'picker-pd-kv-cache-aware' },
+      handlers: [{ type: 'pd-header-handler' }],
+    });
+    expect(parts.filterTypes).toEqual(['filter-by-label']);
+    expect(parts.scorers.map(({ type }) => type)).toEqual(['scorer-least-load']);
+    expect(parts.pickerType).toBe('picker-pd-kv-cache-aware');
+    expect(parts.readsHits).toBe(true);
+    expect(parts.pairs?.groupingType).toBe('filter-by-pd-label');
+    expect(parts.pairs?.scorers.map(({ type, weight }) => [type, weight])).toEqual([
+      ['scorer-pd-bucket', 3],
+      ['scorer-pd-kv-cache-aware', 1],
+    ]);
+    expect(parts.pairs?.charges).toHaveLength(1);
+    expect(parts.pairs?.headers.map(({ side }) => side)).toEqual(['prefill', 'decode']);
+    expect(parts.description).toBe(
+      'filter-by-label → filter-by-pd-label → scorer-pd-bucket x3 → scorer-pd-kv-cache-aware x1 → picker-pd-kv-cache-aware → pd-header-handler',
+    );
+  });
+
+  it('picks the cheapest pair where no picker is named, and lets the leader balance where no handler is', () => {
+    const { parts } = build({ filters: [{ type: 'filter-by-pd-label' }], scorers: [{ type: 'scorer-pd-bucket' }] });
+    expect(parts.description).toBe('filter-by-pd-label → scorer-pd-bucket x1 → picker-min-random');
+    expect([parts.readsHits, parts.pairs?.headers]).toEqual([false, []]);
+    const pairs = pairsOf([
+      { name: 'a', from: 0, prefills: 1, decodes: 1 },
+      { name: 'b', from: 3, prefills: 1, decodes: 1 },
+    ]);
+    const costs = new PairCosts();
+    costs.reset(pairs);
+    costs.groups[0] = 1;
+    parts.pairs?.picker.pick(request(), pairs, costs);
+    expect(pairs.group).toBe(1);
+  });
+
+  it('picks any pair where only the labels are named', () => {
+    const { parts } = build({ filters: [{ type: 'filter-by-pd-label' }] });
+    expect([parts.pairs?.scorers, parts.pairs?.charges]).toEqual([[], []]);
+  });
+
   const faults: [string, ProfileSpec, ProfileFault, string, RegExp][] = [
     [
       'an unknown filter',
@@ -78,6 +126,89 @@ describe('buildProfile', () => {
       'MixedScorerDirections',
       'scorers',
       /lowest value of scorer-auto wins and the highest of queue-scorer/,
+    ],
+    [
+      'a lottery among costs',
+      { scorers: [{ type: 'scorer-auto' }], picker: { type: 'weighted-random-picker' } },
+      'MixedScorerDirections',
+      'picker.type',
+      /weighted-random-picker works with scorers whose highest value wins, and the lowest of scorer-auto does/,
+    ],
+    [
+      'a scorer of pairs without the filter that tells who is who',
+      { scorers: [{ type: 'scorer-pd-bucket' }] },
+      'Invalid',
+      'filters',
+      /one filter that tells who is who \(filter-by-pd-label\), this one has 0/,
+    ],
+    [
+      'a picker of pairs without it',
+      { picker: { type: 'picker-random-pd-bucket' } },
+      'Invalid',
+      'filters',
+      /this one has 0/,
+    ],
+    ['a handler without it', { handlers: [{ type: 'pd-header-handler' }] }, 'Invalid', 'filters', /this one has 0/],
+    [
+      'it twice',
+      { filters: [{ type: 'filter-by-pd-label' }, { type: 'filter-by-pd-label' }] },
+      'Invalid',
+      'filters',
+      /this one has 2/,
+    ],
+    [
+      'costs of single endpoints for pairs',
+      { filters: [{ type: 'filter-by-pd-label' }], scorers: [{ type: 'scorer-pd-bucket' }, { type: 'scorer-auto' }] },
+      'Invalid',
+      'scorers[1].type',
+      /scorer-auto is for single endpoints; for pairs of prefiller and decoder there are scorer-pd-bucket, scorer-pd-kv-cache-aware/,
+    ],
+    [
+      'gains together with the costs of pairs',
+      { filters: [{ type: 'filter-by-pd-label' }], scorers: [{ type: 'queue-scorer' }, { type: 'scorer-pd-bucket' }] },
+      'MixedScorerDirections',
+      'scorers[0].type',
+      /queue-scorer is for single endpoints/,
+    ],
+    [
+      'a picker of single endpoints for pairs',
+      { filters: [{ type: 'filter-by-pd-label' }], picker: { type: 'max-score-picker' } },
+      'Invalid',
+      'picker.type',
+      /max-score-picker is for single endpoints; .*picker-min-random, picker-pd-kv-cache-aware, picker-random-pd-bucket/,
+    ],
+    [
+      'an unknown scorer of pairs',
+      { filters: [{ type: 'filter-by-pd-label' }], scorers: [{ type: 'nope' }] },
+      'Invalid',
+      'scorers[0].type',
+      /no plugin is called nope; known are scorer-pd-bucket/,
+    ],
+    [
+      'an unknown picker of pairs',
+      { filters: [{ type: 'filter-by-pd-label' }], picker: { type: 'nope' } },
+      'Invalid',
+      'picker.type',
+      /no plugin is called nope; known are picker-pd-kv-cache-aware/,
+    ],
+    [
+      'an unknown handler',
+      { filters: [{ type: 'filter-by-pd-label' }], handlers: [{ type: 'nope' }] },
+      'Invalid',
+      'handlers[0].type',
+      /known are pd-header-handler/,
+    ],
+    [
+      "a wrong parameter of the pairs' filter, by its place",
+      {
+        filters: [
+          { type: 'filter-by-label', parameters: { label: 'a', values: ['b'] } },
+          { type: 'filter-by-pd-label', parameters: { leader: 'x' } },
+        ],
+      },
+      'InvalidParameters',
+      'filters[1].parameters.leader',
+      /known are pdLabelName/,
     ],
     [
       'a parameter of a wrong type',

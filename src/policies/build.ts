@@ -1,31 +1,29 @@
-import type { Static, TObject } from 'typebox';
-import { Value } from 'typebox/value';
 import type { WeightedScorer } from '../router/plugin.ts';
 import { SchedulingProfile } from '../router/profile.ts';
-import type { PluginContext, PluginSpec, ProfileSpec } from './definition.ts';
+import { buildPairs, namesPairs } from './build-pairs.ts';
+import type { PickerDefinition, PluginContext, PluginSpec, ProfileSpec } from './definition.ts';
+import { find, parametersOf, ProfileError } from './profile-error.ts';
 import type { Registry } from './registry.ts';
 
-/** Why a profile cannot be built; the words are reasons of the Accepted condition. */
-export type ProfileFault = 'Invalid' | 'InvalidParameters' | 'MixedScorerDirections';
-
-/** A profile that names unknown plugins, gives wrong parameters or mixes costs with gains. */
-export class ProfileError extends Error {
-  override readonly name = 'ProfileError';
-  readonly reason: ProfileFault;
-  /** Where in the profile: `scorers[1].parameters.weight`. */
-  readonly path: string;
-
-  constructor(reason: ProfileFault, path: string, message: string) {
-    super(message);
-    this.reason = reason;
-    this.path = path;
-  }
-}
+export { ProfileError, type ProfileFault } from './profile-error.ts';
 
 const defaultPicker: PluginSpec = { type: 'picker-min-random' };
 
+/** How the leader of a chosen pair's group is chosen. */
+const leaders: ProfileSpec = { scorers: [{ type: 'scorer-least-load' }] };
+
 /** Makes the plugins of a profile. Throws ProfileError at the first fault. */
 export function buildProfile(spec: ProfileSpec, registry: Registry, context: PluginContext): SchedulingProfile {
+  if (!namesPairs(spec, registry)) return buildSingle(spec, registry, context);
+  const filters = (spec.filters ?? []).filter(({ type }) => !registry.pairFilters.has(type));
+  const { parts } = buildSingle({ ...leaders, filters }, registry, context);
+  const { pairs, readsHits } = buildPairs({ picker: defaultPicker, ...spec }, registry, context);
+  const pickerType = (spec.picker ?? defaultPicker).type;
+  return new SchedulingProfile({ ...parts, pairs, readsHits, pickerType, description: describe(spec) });
+}
+
+/** A profile that picks one endpoint. */
+function buildSingle(spec: ProfileSpec, registry: Registry, context: PluginContext): SchedulingProfile {
   const filters = (spec.filters ?? []).map((plugin, i) => {
     const path = `filters[${i}]`;
     const definition = find(registry.filters, plugin.type, path);
@@ -40,6 +38,7 @@ export function buildProfile(spec: ProfileSpec, registry: Registry, context: Plu
   refuseMixedDirections(scorers);
   const pickerSpec = spec.picker ?? defaultPicker;
   const definition = find(registry.pickers, pickerSpec.type, 'picker');
+  refuseWrongEnd(definition, scorers);
   const picker = definition.create(parametersOf(definition.parameters, pickerSpec, 'picker'), context);
   return new SchedulingProfile({
     filters,
@@ -48,29 +47,8 @@ export function buildProfile(spec: ProfileSpec, registry: Registry, context: Plu
     picker,
     pickerType: pickerSpec.type,
     readsHits: scorers.some(({ type }) => registry.scorers.get(type)?.readsHits === true),
-    description: describe(spec, pickerSpec),
+    description: describe(spec),
   });
-}
-
-function find<D>(known: ReadonlyMap<string, D>, type: string, path: string): D {
-  const definition = known.get(type);
-  if (definition !== undefined) return definition;
-  throw new ProfileError(
-    'Invalid',
-    `${path}.type`,
-    `no plugin is called ${type}; known are ${[...known.keys()].join(', ')}`,
-  );
-}
-
-function parametersOf<S extends TObject>(schema: S, plugin: PluginSpec, path: string): Static<S> {
-  const value: unknown = Value.Default(schema, structuredClone(plugin.parameters ?? {}));
-  if (Value.Check(schema, value)) return value;
-  const fault = Value.Errors(schema, value)[0];
-  const field = fault.instancePath.replaceAll('/', '.');
-  // A property that the schema does not have fails against the schema `false`.
-  const known = Object.keys(schema.properties).join(', ') || 'none';
-  const message = fault.keyword === 'boolean' ? `there is no such parameter; known are ${known}` : fault.message;
-  throw new ProfileError('InvalidParameters', `${path}.parameters${field}`, `${plugin.type}: ${message}`);
 }
 
 /** Costs (lowest wins) and gains (highest wins) cannot be added up. */
@@ -85,8 +63,16 @@ function refuseMixedDirections(scorers: readonly WeightedScorer[]): void {
   );
 }
 
-function describe(spec: ProfileSpec, picker: PluginSpec): string {
-  const scorers = (spec.scorers ?? []).map(({ type, weight }) => `${type} x${weight ?? 1}`);
-  const filters = (spec.filters ?? []).map(({ type }) => type);
-  return [...filters, ...scorers, picker.type].join(' → ');
+/** A picker that takes the value itself for a chance needs to know its sign. */
+function refuseWrongEnd({ type, takes }: PickerDefinition, scorers: readonly WeightedScorer[]): void {
+  const other = scorers.find(({ direction }) => takes !== undefined && direction !== takes);
+  if (other === undefined) return;
+  const message = `${type} works with scorers whose highest value wins, and the lowest of ${other.type} does; use another picker`;
+  throw new ProfileError('MixedScorerDirections', 'picker.type', message);
+}
+
+function describe({ filters = [], scorers = [], picker = defaultPicker, handlers = [] }: ProfileSpec): string {
+  const weighted = scorers.map(({ type, weight }) => `${type} x${weight ?? 1}`);
+  const named = ({ type }: PluginSpec): string => type;
+  return [...filters.map(named), ...weighted, picker.type, ...handlers.map(named)].join(' → ');
 }

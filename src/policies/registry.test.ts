@@ -2,19 +2,64 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { load } from 'js-yaml';
 import { Value } from 'typebox/value';
-import { candidatesOf, endpoints, readyStates, request } from '../../test/fixtures/fleet.ts';
+import { candidatesOf, contextOf, endpoints, readyStates, request } from '../../test/fixtures/fleet.ts';
 import { buildProfile } from './build.ts';
 import type { ProfileSpec } from './definition.ts';
 import { registry } from './index.ts';
-import { byType } from './registry.ts';
+import { byType, pluginOf } from './registry.ts';
 import { leastLoad } from './scorers/least-load.ts';
 
 const root = new URL('../../', import.meta.url);
-const folders = { filters: 'filter', scorers: 'scorer', pickers: 'picker', presets: 'preset' } as const;
+const folders = {
+  filters: 'filter',
+  scorers: 'scorer',
+  pickers: 'picker',
+  'pair-filters': 'pair-filter',
+  'pair-scorers': 'pair-scorer',
+  'pair-pickers': 'pair-picker',
+  handlers: 'handler',
+  presets: 'preset',
+} as const;
+
+/** Kinds of which a RoutingPolicy has no place: their examples are of an EndpointPickerConfig. */
+const ofPairs: readonly string[] = ['pair-filter', 'pair-scorer', 'pair-picker', 'handler'];
 
 const all = Object.values(registry).flatMap((map) => [...map.values()]);
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
+
+const recordsOf = (value: unknown): Record<string, unknown>[] => (Array.isArray(value) ? value.filter(isRecord) : []);
+
+/** The profile of an EndpointPickerConfig whose plugins have no names of their own. */
+function pickerProfile(example: unknown): ProfileSpec {
+  if (!isRecord(example)) throw new Error('the example is no object');
+  expect(example.kind).toBe('EndpointPickerConfig');
+  const [{ plugins }] = recordsOf(example.schedulingProfiles);
+  const declared = recordsOf(example.plugins);
+  const members = recordsOf(plugins).map(({ pluginRef, weight }) => {
+    const { type, parameters } = declared.find((plugin) => plugin.type === pluginRef) ?? {};
+    expect(type, String(pluginRef)).toBe(pluginRef);
+    return { type: String(type), ...(isRecord(parameters) ? { parameters } : {}), weight: Number(weight ?? 1) };
+  });
+  const kinds = (...wanted: string[]) =>
+    members.filter(({ type }) => wanted.includes(pluginOf(registry, type)?.kind ?? 'none'));
+  const [picker] = kinds('picker', 'pair-picker');
+  return {
+    filters: kinds('filter', 'pair-filter'),
+    scorers: kinds('scorer', 'pair-scorer'),
+    ...(picker === undefined ? {} : { picker }),
+    handlers: kinds('handler'),
+  };
+}
+
+describe('pluginOf', () => {
+  it('finds a plugin of any kind by its name', () => {
+    for (const definition of all) {
+      expect(pluginOf(registry, definition.type)).toBe(definition.kind === 'preset' ? undefined : definition);
+    }
+    expect(pluginOf(registry, 'nope')).toBeUndefined();
+  });
+});
 
 describe('byType', () => {
   it('finds definitions by their name', () => {
@@ -89,7 +134,7 @@ describe('the registry', () => {
         expect(Value.Check(definition.parameters, parameters)).toBe(true);
       } else {
         expect(strategy.type).toBe('Profile');
-        const context = { states: readyStates(1), random: (): number => 0 };
+        const context = contextOf(readyStates(1));
         const profile = buildProfile(strategy.profile as ProfileSpec, registry, context);
         expect(profile.parts.description).toContain(type);
       }
@@ -115,7 +160,10 @@ describe('every scorer', () => {
       const states = readyStates(1000);
       const parameters = Value.Default(definition.parameters, {});
       if (!Value.Check(definition.parameters, parameters)) throw new Error(`${definition.type} needs parameters`);
-      const scorer = definition.create(parameters, { states, random: () => 0.5 });
+      const scorer = definition.create(
+        parameters,
+        contextOf(states, () => 0.5),
+      );
       for (let slot = 0; slot < 1000; slot++) {
         states.inFlight[slot] = slot % 13;
         states.queuedTokens[slot] = (slot % 7) * 1000;
@@ -200,7 +248,10 @@ describe('every scorer', () => {
 describe('every picker', () => {
   for (const definition of registry.pickers.values()) {
     it(`${definition.type} picks one of the candidates, also a single one`, () => {
-      const picker = definition.create({}, { states: readyStates(100), random: () => 0.999999 });
+      const picker = definition.create(
+        {},
+        contextOf(readyStates(100), () => 0.999999),
+      );
       for (const count of [1, 2, 100]) {
         for (let i = 0; i < 50; i++) {
           const index = picker.pick(request(), candidatesOf(endpoints(count)), new Float64Array(100));

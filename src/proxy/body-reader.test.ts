@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { request as httpRequest, type ClientRequest } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RoutingError } from '../router/errors.ts';
-import { BodyBudget } from './body-reader.ts';
+import { BodyBudget } from '../openai/body-budget.ts';
+import { readBody } from './body-reader.ts';
 import { until } from './door.fixture.ts';
 import type { ClientRequest as Received } from './http/connection.ts';
 import { RequestHead } from './http/request-head.ts';
@@ -27,7 +28,7 @@ beforeEach(async () => {
   budget = new BodyBudget({ maxBody: 100, maxBuffered: 250 });
   // Nobody answers: what comes after a refusal still arrives.
   server = createProxyServer({ maxConnections: 0, clock: new ManualClock() }, (request) => {
-    budget.read(counted(request), (error, body) => called.push({ error, body: body.toString() }));
+    readBody(budget, counted(request), (error, body) => called.push({ error, body: body.toString() }));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -70,7 +71,7 @@ async function sent(request: ClientRequest, text: string): Promise<void> {
   await until(() => arrived === before + text.length);
 }
 
-describe('BodyBudget', () => {
+describe('readBody', () => {
   it('hands over a body in one piece, and counts it until it is released', async () => {
     post(5).end('hello');
     await until(() => called.length === 1);
@@ -171,7 +172,7 @@ describe('BodyBudget', () => {
             sink.onEnd();
           },
         };
-        roomy.read(request, (error, body) => {
+        readBody(roomy, request, (error, body) => {
           expect(error).toBeNull();
           got = body;
         });

@@ -5,7 +5,7 @@ import type { EndpointFeedback } from '../router/feedback.ts';
 import type { RoutingPolicy } from '../router/policy.ts';
 import type { Router } from '../router/router.ts';
 import type { Telemetry } from '../observability/telemetry.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { Deadlines } from '../router/deadlines.ts';
 import type { RetryBudget } from './retry-budget.ts';
 import type { Targets } from './targets.ts';
 import type { UpstreamClient } from './upstream/client.ts';

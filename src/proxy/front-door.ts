@@ -12,9 +12,10 @@ import { isJson } from '../openai/media-type.ts';
 import { resolve } from '../openai/resolve.ts';
 import { ScratchRequest } from '../openai/scratch-request.ts';
 import { sendError, sendJson } from './send.ts';
-import { BodyBudget, type BodyLimits } from './body-reader.ts';
+import { BodyBudget, type BodyLimits } from '../openai/body-budget.ts';
+import { readBody } from './body-reader.ts';
 import type { ExchangeContext } from './context.ts';
-import { Deadlines } from './deadlines.ts';
+import { Deadlines } from '../router/deadlines.ts';
 import { Exchange, type Inbound } from './exchange.ts';
 import { foreknow } from '../openai/foreknow.ts';
 import type { ClientRequest } from './http/connection.ts';
@@ -128,7 +129,7 @@ export class FrontDoor {
       });
     }
     const startedAt = this.dependencies.clock.now();
-    this.bodies.read(request, (error, bytes) => {
+    readBody(this.bodies, request, (error, bytes) => {
       if (error !== null) {
         this.refuse(response, headers, error);
         return;

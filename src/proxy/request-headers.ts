@@ -1,4 +1,5 @@
-import { randomUUID } from 'node:crypto';
+import { requestIdOf } from '../openai/request-id.ts';
+import { isSteering } from '../openai/steering-headers.ts';
 import type { HeaderLookup } from '../router/request.ts';
 
 /** What the proxy does with a request header. */
@@ -18,21 +19,15 @@ const dropped = new Set([
   'proxy-authenticate', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade',
 ]); // prettier-ignore
 
-/** Names that steer engines, sidecars or gateways: never a client's to set. */
-const droppedPrefixes = ['x-openfuyao-', 'x-prefiller-', 'x-gateway-', 'x-llm-d-', 'x-hermes-'];
-
 const fates = new Map<string, Fate>();
 const fatesLimit = 1024;
-const idPattern = /^[A-Za-z0-9._:-]{1,128}$/;
 
 function fateOf(name: string): Fate {
   const known = fates.get(name);
   if (known !== undefined) return known;
   const lower = name.toLowerCase();
   let fate: Fate = special.get(lower) ?? Fate.forward;
-  if (dropped.has(lower) || (fate === Fate.forward && droppedPrefixes.some((prefix) => lower.startsWith(prefix)))) {
-    fate = Fate.drop;
-  }
+  if (dropped.has(lower) || (fate === Fate.forward && isSteering(lower))) fate = Fate.drop;
   // Names come from clients: the memo must not grow with them.
   if (fates.size >= fatesLimit) fates.clear();
   fates.set(name, fate);
@@ -53,7 +48,7 @@ export class RequestHeaders implements HeaderLookup {
     this.raw = raw;
     const named = connectionNames(raw);
     for (let i = 0; i < raw.length; i += 2) this.read(raw[i], raw[i + 1], named);
-    if (!idPattern.test(this.requestId)) this.requestId = randomUUID();
+    this.requestId = requestIdOf(this.requestId);
   }
 
   /** Value of the first header of that lower-case name. */

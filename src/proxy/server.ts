@@ -1,7 +1,7 @@
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Clock } from '../router/clock.ts';
-import { Deadlines } from './deadlines.ts';
+import { Deadlines } from '../router/deadlines.ts';
 import {
   ClientConnection,
   headersTimeout,

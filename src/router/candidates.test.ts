@@ -36,11 +36,19 @@ describe('Candidates', () => {
     }
   });
 
-  it('moves a candidate to an earlier place', () => {
+  it('changes the places of two candidates', () => {
     const candidates = new Candidates();
     for (const item of endpoints(3)) candidates.push(item);
-    candidates.move(2, 0);
-    expect(candidates.endpoints[0].slot).toBe(2);
-    expect(candidates.slots[0]).toBe(2);
+    candidates.swap(2, 0);
+    candidates.swap(1, 1);
+    expect(candidates.endpoints.map(({ slot }) => slot)).toEqual([2, 1, 0]);
+    expect([...candidates.slots.subarray(0, 3)]).toEqual([2, 1, 0]);
+  });
+
+  it('forgets whom the decision before has left out', () => {
+    const candidates = new Candidates();
+    candidates.spared = 3;
+    candidates.clear();
+    expect(candidates.spared).toBe(0);
   });
 });

@@ -6,6 +6,8 @@ import type { Endpoint } from './endpoint.ts';
  */
 export class Candidates {
   length = 0;
+  /** How many more stand behind those: fit to be picked, but left out of this decision. */
+  spared = 0;
   endpoints: Endpoint[] = [];
   slots = new Int32Array(64);
   /** Prompt tokens that the endpoint has in its KV cache; 0 where the profile does not ask for hits. */
@@ -15,6 +17,7 @@ export class Candidates {
 
   clear(): void {
     this.length = 0;
+    this.spared = 0;
   }
 
   push(endpoint: Endpoint): void {
@@ -25,10 +28,14 @@ export class Candidates {
     this.length += 1;
   }
 
-  /** Puts a candidate in the place of an earlier one; for filling before cached tokens are known. */
-  move(from: number, to: number): void {
-    this.endpoints[to] = this.endpoints[from];
-    this.slots[to] = this.slots[from];
+  /** Changes the places of two candidates; for filling, before cached tokens are known. */
+  swap(a: number, b: number): void {
+    const { endpoints, slots } = this;
+    const endpoint = endpoints[a];
+    endpoints[a] = endpoints[b];
+    endpoints[b] = endpoint;
+    slots[a] = endpoints[a].slot;
+    slots[b] = endpoint.slot;
   }
 
   private grow(): void {

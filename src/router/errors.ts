@@ -13,6 +13,7 @@ export type RoutingErrorCode =
   | 'request_too_large'
   | 'no_ready_endpoint'
   | 'overloaded'
+  | 'saturated'
   | 'policy_invalid'
   | 'upstream_unreachable'
   | 'upstream_timeout'

@@ -5,6 +5,7 @@ import {
   endpoint,
   endpoints,
   group,
+  pairGroup,
   policy,
   profile,
   promptOf,
@@ -13,7 +14,7 @@ import {
   seeded,
 } from '../../test/fixtures/fleet.ts';
 import { ApproximateIndex } from '../indexer/approximate.ts';
-import type { ProfileSpec } from '../policies/definition.ts';
+import type { ProfileSpec, ScorerSpec } from '../policies/definition.ts';
 import type { Attempts } from './decision.ts';
 import type { Explanation } from './explanation.ts';
 import type { DecisionObserver } from './observer.ts';
@@ -229,6 +230,186 @@ describe('endpoints that were no candidates', () => {
     expect(explanation.picked).toBeNull();
     expect(explanation.byChance).toEqual([]);
     expect(outcomes(explanation)).toEqual(['e0: Ejected', 'e1: Unhealthy']);
+  });
+});
+
+describe('a subset', () => {
+  it('is named as the reason of those that are not in it', () => {
+    const setup = world([fleet(2)]);
+    const only = new Set(['10.0.0.1:8000']);
+    setup.router.decide(setup.policy, request(), { tried: [], backend: null, explain: false, only });
+    const [, explanation] = setup.witness.told;
+    if (typeof explanation === 'string') throw new Error('not explained');
+    expect(outcomes(explanation)).toEqual(['e0: not in the subset that the gateway allows', 'e1*']);
+  });
+});
+
+describe('pairs', () => {
+  const pd = (scorers: readonly ScorerSpec[]): ProfileSpec => ({ filters: [{ type: 'filter-by-pd-label' }], scorers });
+  const bucket = pd([{ type: 'scorer-pd-bucket' }]);
+  const groups = (): Backend => {
+    const a = pairGroup({ name: 'a', from: 0, prefills: 2, decodes: 1 });
+    const b = pairGroup({ name: 'b', from: 4, prefills: 1, decodes: 1, leaders: 2, tpSize: 4 });
+    return backend({ group: group({ name: 'pd', endpoints: [...a, ...b] }) });
+  };
+
+  it('are told with the roles, groups, costs and charges of all members', () => {
+    const setup = world([groups()], pd([{ type: 'scorer-pd-bucket', weight: 2 }]), { random: () => 0.999 });
+    const prompt = promptOf('x'.repeat(400));
+    // A prompt of half the separating length prefers group a, whose engines are small; its load then speaks against it.
+    expect(setup.router.decide(setup.policy, request({ prompt }))?.handover?.prefill.name).toBe('a-p0');
+    const found = explain(setup, { prompt });
+    const value = 123.5245 / (123.5245 + 1e-6) + 2 * (2 / 6 - 1 / 2) * 0.5;
+    expect(found.endpoints[0]).toEqual({
+      endpoint: 'a-p0',
+      group: 'pd',
+      address: '10.0.0.0:8000',
+      role: 'prefill',
+      pdGroup: 'a',
+      picked: false,
+      reason: null,
+      cachedTokens: 0,
+      charge: 2 * 123.5245,
+      score: expect.closeTo(2 * value) as number,
+      parts: [{ scorer: 'scorer-pd-bucket', value: expect.closeTo(value) as number, weight: 2 }],
+    });
+    expect(found.endpoints[2]).toMatchObject({ endpoint: 'a-d2', role: 'decode', charge: 200, score: 0 });
+    expect(found.endpoints[3]).toMatchObject({ endpoint: 'a-l3', role: 'leader', reason: 'another group was picked' });
+    expect(found.picked).toMatchObject({ group: 'pd', handover: { prefill: 'b-p0', decode: 'b-d1' } });
+    expect(found).toMatchObject({
+      effectiveProfile: 'filter-by-pd-label → scorer-pd-bucket x2 → picker-min-random',
+      picker: 'picker-min-random',
+      best: 'lowest',
+    });
+  });
+
+  it('cost what prefiller and decoder cost, and the lowest sum of one group is picked', () => {
+    const setup = world([groups()], pd([{ type: 'scorer-pd-kv-cache-aware' }]));
+    setup.states.usage.set([0.5, 0.25, 0.125, 0, 0.5, 0.75]);
+    const found = explain(setup);
+    const scores = new Map(found.endpoints.map(({ endpoint: name, score }) => [name, score]));
+    expect(['a-p0', 'a-p1', 'a-d2', 'b-p0', 'b-d1'].map((name) => scores.get(name))).toEqual([
+      1.5, 1.25, 0.125, 1.5, 0.75,
+    ]);
+    expect(found.endpoints.map(({ charge }) => charge)).toEqual(Array(8).fill(undefined));
+    expect(outcomes(found)).toEqual([
+      'a-p0',
+      'a-p1*',
+      'a-d2*',
+      'a-l3*',
+      'b-p0',
+      'b-d1',
+      'b-l2: another group was picked',
+      'b-l3: another group was picked',
+    ]);
+    expect(found.byChance).toEqual([]);
+  });
+
+  it('tell what the prefiller has cached', () => {
+    const index = new ApproximateIndex();
+    const { group: made } = groups();
+    const caching = backend({ group: { ...made, prefixSource: index } });
+    const setup = world([caching], pd([{ type: 'scorer-pd-kv-cache-aware' }]));
+    const prompt = promptOf('word '.repeat(400));
+    index.routed(request({ prompt }), 1);
+    const found = explain(setup, { prompt });
+    expect(found.picked).toMatchObject({ cachedTokens: 480, handover: { prefill: 'a-p1', decode: 'a-d2' } });
+    expect(found.endpoints.map(({ cachedTokens }) => cachedTokens)).toEqual([0, 480, null, 0, 0, null, null, null]);
+  });
+
+  it('are told to be by chance where they are equals', () => {
+    const setup = world([groups()], {
+      filters: [{ type: 'filter-by-pd-label' }],
+      picker: { type: 'picker-random-pd-bucket' },
+    });
+    setup.states.inFlight[3] = 1;
+    const { byChance, picked } = explain(setup);
+    expect(byChance).toEqual([
+      'the pair is one of 3 equals',
+      ...(picked?.endpoint.startsWith('b') === true ? ['the leader is one of 2 equals'] : []),
+    ]);
+  });
+
+  const lacks: [string, (setup: World) => void, string[]][] = [
+    [
+      'a prefiller',
+      ({ states }) => states.set(4, Flag.ejected, true),
+      ['b-p0: Ejected', 'b-d1: its group b has no ready prefill', 'b-l2: its group b has no ready prefill'],
+    ],
+    [
+      'both sides',
+      ({ states }) => {
+        states.set(4, Flag.ejected, true);
+        states.set(5, Flag.draining, true);
+      },
+      ['b-p0: Ejected', 'b-d1: Draining', 'b-l2: its group b has no ready prefill and no ready decode'],
+    ],
+    [
+      'a leader',
+      ({ states }) => {
+        states.set(6, Flag.ejected, true);
+        states.set(7, Flag.ejected, true);
+      },
+      ['b-p0: its group b has no ready leader', 'b-d1: its group b has no ready leader', 'b-l2: Ejected'],
+    ],
+    [
+      'a warm prefiller',
+      ({ states }) => {
+        states.warmth[4] = 0;
+      },
+      [
+        'b-p0: slow start: it or its group is new and sits this one out',
+        'b-d1: slow start: it or its group is new and sits this one out',
+        'b-l2: another group was picked',
+      ],
+    ],
+  ];
+  it.each(lacks)('of a group that lacks %s are out, and it is said why', (_lack, make, expected) => {
+    const setup = world([groups()], bucket);
+    make(setup);
+    expect(outcomes(explain(setup)).slice(4, 7)).toEqual(expected);
+  });
+
+  it('are told to be new by chance, leaders aside', () => {
+    const setup = world([groups()], bucket);
+    setup.states.warmth[3] = 0;
+    const text = 'new endpoints take part in a share of decisions (slow start)';
+    expect(explain(setup).byChance).not.toContain(text);
+    setup.states.warmth[1] = 0.5;
+    expect(explain(setup).byChance).toContain(text);
+  });
+
+  it('name labels that do not fit, and leaders outside the subset', () => {
+    const setup = world([groups(), backend({ group: group({ name: 'other', endpoints: [endpoint(8)] }) })], bucket);
+    const only = new Set(['10.0.0.3:8000', '10.0.0.6:8000']);
+    setup.router.decide(setup.policy, request(), { tried: [], backend: null, explain: false, only });
+    const [, explanation] = setup.witness.told;
+    if (typeof explanation === 'string') throw new Error('not explained');
+    expect(outcomes(explanation).slice(7)).toEqual([
+      'b-l3: not in the subset that the gateway allows',
+      'e8: filter-by-pd-label: no label openfuyao.com/pdRole, not prefill, decode or leader',
+    ]);
+    expect(explanation.backends[1].reason).toBe('no endpoint is left');
+    expect(explanation.endpoints[8]).not.toHaveProperty('role');
+  });
+
+  it('are none where no group is whole', () => {
+    const setup = world([groups()], bucket);
+    setup.states.set(2, Flag.ejected, true);
+    const all = explain(setup);
+    setup.states.set(5, Flag.ejected, true);
+    const nobody = explain(setup);
+    expect(all.picked).not.toBeNull();
+    expect(nobody.picked).toBeNull();
+    expect(nobody.endpoints.every(({ reason, picked }) => reason !== null && !picked)).toBe(true);
+  });
+
+  it.each([bucket, pd([{ type: 'scorer-pd-kv-cache-aware' }])])('are explained without a trace', (spec) => {
+    const setup = world([groups()], spec);
+    const before = [...new Uint8Array(setup.states.flags.buffer)];
+    explain(setup);
+    expect([...new Uint8Array(setup.states.flags.buffer)]).toEqual(before);
+    expect(explain(setup).endpoints.map(({ charge }) => charge ?? 0)).toEqual(Array(8).fill(0));
   });
 });
 

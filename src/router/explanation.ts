@@ -5,8 +5,12 @@ import type { Backend, RoutingPolicy } from './policy.ts';
 import type { SchedulingProfile, ScoreBreakdown, ScorePart } from './profile.ts';
 import type { EndpointReadiness } from './readiness.ts';
 import type { InferenceRequest } from './request.ts';
+import { outReason } from './out-reasons.ts';
+import type { MemberScore } from './pair-breakdown.ts';
+import type { PairRole } from './pair-grouping.ts';
+import type { Pairs } from './pairs.ts';
 import { servedByAny, servesModel } from './served.ts';
-import { Flag, type EndpointStates } from './states.ts';
+import type { EndpointStates } from './states.ts';
 
 /** Longest model name that is repeated; names come from clients. */
 const longestModel = 256;
@@ -43,6 +47,8 @@ export interface PickedEndpoint {
   readonly cachedTokens: number;
   /** Model name that the engine is asked for, if it is another. */
   readonly rewriteModel: string | null;
+  /** Names of the pair that shares the work, where the endpoint is a leader. */
+  readonly handover?: { readonly prefill: string; readonly decode: string };
 }
 
 export interface ExplainedBackend {
@@ -67,6 +73,17 @@ export interface ExplainedEndpoint {
   /** Weighted sum of the parts; null where it was no candidate. */
   readonly score: number | null;
   readonly parts: readonly ScorePart[];
+  /** Where pairs share the work: its part in it, and the name of its group. */
+  readonly role?: PairRole;
+  readonly pdGroup?: string;
+  /** Weighted load that decides among members of a group that cost the same. */
+  readonly charge?: number;
+}
+
+/** The pairs that a decision chose among. */
+export interface PairsView {
+  readonly pairs: Pairs;
+  readonly members: ReadonlyMap<Endpoint, MemberScore>;
 }
 
 /** A decision just made, before its place is reserved: the states are still those that it saw. */
@@ -79,12 +96,14 @@ export interface DecisionView {
   readonly attempts: Attempts;
   /** Null where none could take the request. */
   readonly backend: Backend | null;
-  /** Those of the backend. */
+  /** Those of the backend; where pairs share the work, the leaders of the chosen group. */
   readonly candidates: Candidates;
   /** Of the pick among the candidates. */
   readonly index: number;
   /** Of the candidates, in their order. */
   readonly breakdown: readonly ScoreBreakdown[];
+  /** Null where endpoints answer by themselves, and where there was no group to choose from. */
+  readonly paired: PairsView | null;
 }
 
 /** Makes the explanation of a decision. Changes nothing. */
@@ -108,11 +127,19 @@ export function explainDecision(view: DecisionView): Explanation {
   };
 }
 
-function pickedOf({ backend, candidates, index, request }: DecisionView): PickedEndpoint | null {
+function pickedOf({ backend, candidates, index, request, paired }: DecisionView): PickedEndpoint | null {
   if (backend === null) return null;
   const { name, address } = candidates.endpoints[index];
-  const cachedTokens = Math.min(request.prompt.tokens, candidates.cachedTokens[index]);
-  return { group: backend.group.name, endpoint: name, address, cachedTokens, rewriteModel: backend.rewriteModel };
+  const { group, rewriteModel } = backend;
+  const picked = { group: group.name, endpoint: name, address, rewriteModel };
+  const promptTokens = request.prompt.tokens;
+  if (paired === null) return { ...picked, cachedTokens: Math.min(promptTokens, candidates.cachedTokens[index]) };
+  const { prefills, decodes, prefill, decode } = paired.pairs;
+  return {
+    ...picked,
+    cachedTokens: Math.min(promptTokens, prefills.cachedTokens[prefill]),
+    handover: { prefill: prefills.endpoints[prefill].name, decode: decodes.endpoints[decode].name },
+  };
 }
 
 function explainBackends(view: DecisionView): ExplainedBackend[] {
@@ -132,7 +159,7 @@ function backendReason(view: DecisionView, backend: Backend): string | null {
   const { request, policy, attempts } = view;
   if (servedByAny(policy.backends, request.model) && !servesModel(backend, request.model))
     return 'does not serve the model';
-  if (!backend.group.endpoints.some((endpoint) => ownReason(view, endpoint) === null)) {
+  if (!backend.group.endpoints.some((endpoint) => outReason(view, backend, endpoint) === null)) {
     return backend.group.endpoints.length === 0 ? 'has no endpoints' : 'no endpoint is left';
   }
   if (backend.weight === 0) return 'has weight 0';
@@ -142,14 +169,20 @@ function backendReason(view: DecisionView, backend: Backend): string | null {
 }
 
 function explainEndpoints(view: DecisionView, backend: Backend, said: ExplainedBackend): ExplainedEndpoint[] {
-  const { candidates, breakdown, index } = view;
+  const { candidates, breakdown, index, paired, profile } = view;
   const places = new Map<Endpoint, number>();
   if (backend === view.backend) for (let i = 0; i < candidates.length; i++) places.set(candidates.endpoints[i], i);
   return backend.group.endpoints.map((endpoint): ExplainedEndpoint => {
-    const names = { endpoint: endpoint.name, group: backend.group.name, address: endpoint.address };
+    const group = backend.group.name;
+    const names = { endpoint: endpoint.name, group, address: endpoint.address, ...placeOf(profile, endpoint) };
+    const member = paired?.members.get(endpoint);
+    if (member !== undefined) {
+      const { charge, ...rest } = member;
+      return { ...names, ...rest, ...(charge === null ? {} : { charge }), reason: null };
+    }
     const i = places.get(endpoint);
     if (i === undefined) {
-      const reason = ownReason(view, endpoint) ?? placeReason(view, backend, said);
+      const reason = outReason(view, backend, endpoint) ?? placeReason(view, backend, endpoint, said);
       return { ...names, picked: false, reason, cachedTokens: null, score: null, parts: [] };
     }
     const { score, parts } = breakdown[i];
@@ -157,48 +190,38 @@ function explainEndpoints(view: DecisionView, backend: Backend, said: ExplainedB
   });
 }
 
+/** What an endpoint is among pairs; nothing where there are none. */
+function placeOf({ parts: { pairs } }: SchedulingProfile, endpoint: Endpoint): Partial<ExplainedEndpoint> {
+  const role = pairs?.grouping.roleOf(endpoint) ?? null;
+  const pdGroup = pairs?.grouping.groupOf(endpoint) ?? null;
+  return { ...(role === null ? {} : { role }), ...(pdGroup === null ? {} : { pdGroup }) };
+}
+
 /** Why an endpoint that could take the request was no candidate. */
-function placeReason(view: DecisionView, backend: Backend, said: ExplainedBackend): string {
-  if (backend === view.backend) return 'slow start: it is new and sits this one out';
-  return said.reason === null ? 'another backend was drawn' : `its backend: ${said.reason}`;
-}
-
-/** What speaks against an endpoint, whatever becomes of its backend; or null. */
-function ownReason(view: DecisionView, endpoint: Endpoint): string | null {
-  const { states, readiness, attempts, profile, request } = view;
-  const { slot } = endpoint;
-  if (!states.isReady(slot)) return readiness?.reasonOf(slot) ?? flagReason(states, slot);
-  if (attempts.tried.includes(endpoint)) return 'tried before';
-  const { filters, filterTypes } = profile.parts;
-  for (let f = 0; f < filters.length; f++) {
-    if (filters[f].keep(request, endpoint)) continue;
-    const reason = filters[f].reason?.(request, endpoint);
-    return reason === undefined ? filterTypes[f] : `${filterTypes[f]}: ${reason}`;
-  }
-  return null;
-}
-
-function flagReason(states: EndpointStates, slot: number): string {
-  if (states.has(slot, Flag.draining)) return 'Draining';
-  if (states.has(slot, Flag.unready)) return 'NotReady';
-  if (!states.has(slot, Flag.healthy)) return 'Unhealthy';
-  return states.has(slot, Flag.sleeping) ? 'Sleeping' : 'Ejected';
+function placeReason(view: DecisionView, backend: Backend, endpoint: Endpoint, said: ExplainedBackend): string {
+  if (backend !== view.backend)
+    return said.reason === null ? 'another backend was drawn' : `its backend: ${said.reason}`;
+  const { pairs } = view.profile.parts;
+  if (pairs?.grouping.roleOf(endpoint) === 'leader') return 'another group was picked';
+  return `slow start: it${pairs === undefined ? '' : ' or its group'} is new and sits this one out`;
 }
 
 function chances(view: DecisionView, backends: readonly ExplainedBackend[]): string[] {
-  const { backend, profile, breakdown, index, attempts } = view;
+  const { backend, profile, breakdown, index, attempts, paired } = view;
   if (backend === null) return [];
   const found: string[] = [];
   if (backend !== attempts.backend && backends.filter(({ share }) => share > 0).length > 1)
     found.push('the backend was drawn by weight');
-  if (backend.group.endpoints.some((endpoint) => isCold(view, endpoint)))
+  if (backend.group.endpoints.some((endpoint) => isCold(view, backend, endpoint)))
     found.push('new endpoints take part in a share of decisions (slow start)');
+  if (paired !== null && paired.pairs.equals > 1) found.push(`the pair is one of ${paired.pairs.equals} equals`);
   const equals = breakdown.filter(({ score }) => score === breakdown[index].score).length;
   if (profile.parts.picker.breaksTiesByChance === true && equals > 1)
-    found.push(`the endpoint is one of ${equals} equals`);
+    found.push(`the ${paired === null ? 'endpoint' : 'leader'} is one of ${equals} equals`);
   return found;
 }
 
-function isCold(view: DecisionView, endpoint: Endpoint): boolean {
-  return view.states.warmth[endpoint.slot] < 1 && ownReason(view, endpoint) === null;
+function isCold(view: DecisionView, backend: Backend, endpoint: Endpoint): boolean {
+  if (view.profile.parts.pairs?.grouping.roleOf(endpoint) === 'leader') return false;
+  return view.states.warmth[endpoint.slot] < 1 && outReason(view, backend, endpoint) === null;
 }

@@ -1,5 +1,7 @@
 import type { Candidates } from './candidates.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { PairRole } from './pair-grouping.ts';
+import type { PairCosts, Pairs } from './pairs.ts';
 import type { InferenceRequest } from './request.ts';
 
 /**
@@ -36,4 +38,41 @@ export interface WeightedScorer {
   readonly scorer: Scorer;
   readonly direction: Direction;
   readonly weight: number;
+}
+
+/** Scores the pairs of disaggregated groups. Its costs add up to a pair's: the lowest wins. */
+export interface PairScorer {
+  /** Writes what it has to say of groups, prefillers and decoders; all of `costs` is 0 before. */
+  score(request: InferenceRequest, pairs: Pairs, costs: PairCosts): void;
+  /** Loads that the scorer keeps by itself; absent where it reads others' only. */
+  readonly charges?: PairCharges;
+}
+
+/** Loads by slot, charged for a request when its pair is reserved. Times are milliseconds of the injected clock. */
+export interface PairCharges {
+  /** Charges both sides; returns the time, which giving back needs. */
+  charge(prefillSlot: number, decodeSlot: number, promptTokens: number): number;
+  /** The prompt is computed: gives back what is left of the prefiller's charge. Called once a charge. */
+  prefilled(slot: number, promptTokens: number, chargedAt: number): void;
+  /** The request has ended: gives back what is left of the decoder's. Called once a charge. */
+  ended(slot: number, promptTokens: number, chargedAt: number): void;
+}
+
+export interface PairPicker {
+  /** Sets `group`, `prefill`, `decode` and `equals` of `pairs` (at least one group) to the pick. */
+  pick(request: InferenceRequest, pairs: Pairs, costs: PairCosts): void;
+}
+
+/** A pair scorer at work in a profile. */
+export interface WeightedPairScorer {
+  readonly type: string;
+  readonly scorer: PairScorer;
+  readonly weight: number;
+}
+
+/** A request header that names one side of the pair, as `ip:port`, to the leader. */
+export interface HandoverHeader {
+  /** Lower case. */
+  readonly name: string;
+  readonly side: Exclude<PairRole, 'leader'>;
 }

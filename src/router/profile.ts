@@ -1,5 +1,14 @@
 import type { Candidates } from './candidates.ts';
-import type { Filter, Picker, WeightedScorer } from './plugin.ts';
+import type { PairGrouping } from './pair-grouping.ts';
+import type {
+  Filter,
+  HandoverHeader,
+  PairCharges,
+  PairPicker,
+  Picker,
+  WeightedPairScorer,
+  WeightedScorer,
+} from './plugin.ts';
 import type { InferenceRequest } from './request.ts';
 
 /** One scorer's part in an endpoint's score. */
@@ -30,12 +39,28 @@ export interface ProfileParts {
   readonly readsHits: boolean;
   /** One line for people: `scorer-auto x1 → picker-min-random`. */
   readonly description: string;
+  /** Where groups of prefillers and decoders share the work; `scorers` and `picker` then choose the group's leader. */
+  readonly pairs?: PairParts;
+}
+
+/** How a pair of engines is chosen. */
+export interface PairParts {
+  readonly grouping: PairGrouping;
+  /** Name of the plugin that has given the grouping. */
+  readonly groupingType: string;
+  readonly scorers: readonly WeightedPairScorer[];
+  readonly picker: PairPicker;
+  /** Loads that scorers keep by themselves. */
+  readonly charges: readonly PairCharges[];
+  /** What the front door tells the leader by; empty where the leader is to balance by itself. */
+  readonly headers: readonly HandoverHeader[];
 }
 
 /** Filters, then scorers, then a picker: how one request is placed. */
 export class SchedulingProfile {
   readonly parts: ProfileParts;
-  private totals = new Float64Array(64);
+  /** What the last run has summed up for each candidate; the lowest is the best. */
+  totals = new Float64Array(64);
   private values = new Float64Array(64);
 
   constructor(parts: ProfileParts) {

@@ -13,7 +13,7 @@ import {
 } from '../../test/fixtures/fleet.ts';
 import type { ProfileSpec } from '../policies/definition.ts';
 import { ApproximateIndex } from '../indexer/approximate.ts';
-import type { Attempts, Decision } from './decision.ts';
+import { firstAttempt, type Attempts, type Decision } from './decision.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Backend, RoutingPolicy } from './policy.ts';
 import { Router } from './router.ts';
@@ -205,6 +205,83 @@ describe('further tries', () => {
     expect(setup.router.hasOther(setup.policy, [first, second])).toBe(false);
     setup.states.set(1, Flag.ejected, true);
     expect(setup.router.hasOther(setup.policy, [first])).toBe(false);
+  });
+});
+
+describe('a subset', () => {
+  const some = new Set(['10.0.0.1:8000', '10.0.0.4:8000', '10.0.0.99:8000']);
+
+  it('alone is picked from, over all backends', () => {
+    const setup = world([fleet(3), fleet(3, 3)]);
+    const slots = Array.from({ length: 100 }, () => decide(setup, { only: some }).endpoint.slot);
+    expect(new Set(slots)).toEqual(new Set([1, 4]));
+  });
+
+  it('that is empty, or holds nobody ready, ends in null', () => {
+    const setup = world([fleet(3)]);
+    expect(setup.router.decide(setup.policy, request(), { ...firstAttempt, only: new Set() })).toBeNull();
+    setup.states.set(1, Flag.ejected, true);
+    expect(setup.router.decide(setup.policy, request(), { ...firstAttempt, only: some })).toBeNull();
+  });
+
+  it('is where further tries go, too', () => {
+    const setup = world([fleet(3), fleet(3, 3)]);
+    const first = decide(setup, { only: some }).endpoint;
+    expect(setup.router.hasOther(setup.policy, [first], some)).toBe(true);
+    const second = decide(setup, { only: some, tried: [first] }).endpoint;
+    expect([first.slot, second.slot].sort()).toEqual([1, 4]);
+    expect(setup.router.hasOther(setup.policy, [first, second], some)).toBe(false);
+    expect(setup.router.hasOther(setup.policy, [first, second])).toBe(true);
+  });
+});
+
+describe('fallbacks', () => {
+  const names = (setup: World, limit = 9): string[] => setup.router.fallbacks(limit).map(({ name }) => name);
+
+  it('are the next best of the backend that was decided for, and nothing is reserved there', () => {
+    const setup = world([fleet(4), fleet(2, 4, 0)], leastLoad);
+    setup.states.inFlight.set([3, 1, 2, 0]);
+    expect(decide(setup).endpoint.slot).toBe(3);
+    expect(names(setup)).toEqual(['e1', 'e2', 'e0']);
+    expect(names(setup, 2)).toEqual(['e1', 'e2']);
+    expect([...setup.states.inFlight]).toEqual([3, 1, 2, 1, 0, 0]);
+  });
+
+  it('are ready, within the subset, and not tried before', () => {
+    const setup = world([fleet(5)], leastLoad);
+    setup.states.set(4, Flag.ejected, true);
+    const only = new Set([0, 1, 2, 4].map((slot) => `10.0.0.${slot}:8000`));
+    const tried = [setup.policy.backends[0].group.endpoints[0]];
+    const { endpoint: picked } = decide(setup, { only, tried });
+    expect([picked.name, ...names(setup)].sort()).toEqual(['e1', 'e2']);
+  });
+
+  it('of gains are those of the highest sums', () => {
+    const setup = world([fleet(3)], { scorers: [{ type: 'queue-scorer' }] });
+    setup.states.waiting.set([5, 0, 2]);
+    decide(setup);
+    expect(names(setup)).toEqual(['e2', 'e0']);
+  });
+
+  it('hold endpoints that sit this one out last', () => {
+    const setup = world([fleet(4)], leastLoad);
+    setup.states.warmth.set([0, 1, 0, 1]);
+    setup.states.inFlight.set([0, 1, 0, 7]);
+    expect(decide(setup).endpoint.slot).toBe(1);
+    expect(names(setup)[0]).toBe('e3');
+    expect(names(setup).slice(1).sort()).toEqual(['e0', 'e2']);
+  });
+
+  it('are none before a decision, after one that found nobody, and after an explanation', () => {
+    const setup = world([fleet(3)]);
+    expect(names(setup)).toEqual([]);
+    decide(setup);
+    expect(names(setup)).toHaveLength(2);
+    setup.router.explain(setup.policy, request());
+    expect(names(setup)).toEqual([]);
+    decide(setup);
+    setup.router.decide(setup.policy, request(), { ...firstAttempt, only: new Set() });
+    expect(names(setup)).toEqual([]);
   });
 });
 

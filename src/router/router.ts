@@ -2,13 +2,17 @@ import { Candidates } from './candidates.ts';
 import { firstAttempt, type Attempts, type Decision } from './decision.ts';
 import type { Endpoint } from './endpoint.ts';
 import { explainDecision, type DecisionView, type Explanation } from './explanation.ts';
+import { Fallbacks } from './fallbacks.ts';
 import type { DecisionObserver } from './observer.ts';
-import type { Filter } from './plugin.ts';
+import { isAllowed, isOpen, keptByAll } from './openness.ts';
+import { pairBreakdown } from './pair-breakdown.ts';
+import { Pairing } from './pairing.ts';
 import type { Backend, RoutingPolicy } from './policy.ts';
 import type { SchedulingProfile } from './profile.ts';
 import type { EndpointReadiness } from './readiness.ts';
 import type { InferenceRequest } from './request.ts';
 import { Reservation } from './reservation.ts';
+import { defaultBounds, isSaturated, type SaturationBounds } from './saturation.ts';
 import { servedByAny, servesModel } from './served.ts';
 import type { EndpointStates } from './states.ts';
 
@@ -26,6 +30,7 @@ export interface RouterDependencies {
 /** What an explanation is made of besides the router's own. */
 type Chosen = Pick<DecisionView, 'policy' | 'profile' | 'request' | 'attempts' | 'backend' | 'index'>;
 
+const none: readonly Endpoint[] = Object.freeze([]);
 const nobody: DecisionObserver = { watches: () => false, picked: () => undefined, explained: () => undefined };
 
 /** The decision: which endpoint of a policy's backends gets a request. No I/O, never awaits. */
@@ -35,6 +40,11 @@ export class Router {
   private readonly observer: DecisionObserver;
   private readonly readiness: EndpointReadiness | null;
   private readonly candidates = new Candidates();
+  private readonly pairing: Pairing;
+  private readonly cheapest = new Fallbacks();
+  /** The profile of the last decision, and the place of its pick among the candidates; -1 where there was none. */
+  private lastProfile: SchedulingProfile | null = null;
+  private lastPick = -1;
   /** Scratch: each backend's weight for the request at hand, 0 where it cannot take it. */
   private readonly weights: number[] = [];
 
@@ -43,6 +53,7 @@ export class Router {
     this.random = dependencies.random;
     this.observer = dependencies.observer ?? nobody;
     this.readiness = dependencies.readiness ?? null;
+    this.pairing = new Pairing(dependencies.states, dependencies.random);
   }
 
   /**
@@ -52,25 +63,60 @@ export class Router {
    */
   decide(policy: RoutingPolicy, request: InferenceRequest, attempts: Attempts = firstAttempt): Decision | null {
     const { profile } = policy;
+    this.lastPick = -1;
     if (profile === null) return null;
     const { candidates, observer } = this;
     const watched = observer.watches(policy);
-    const backend = this.pickBackend(policy, request, profile.parts.filters, attempts);
+    const backend = this.pickBackend(policy, request, profile, attempts);
     if (backend === null) {
       if (watched) observer.explained(this.explanation({ policy, profile, request, attempts, backend, index: -1 }));
       return null;
     }
-    this.gather(backend, request, profile, attempts.tried);
+    this.gather(backend, request, profile, attempts);
     const index = profile.run(request, candidates);
+    this.lastProfile = profile;
+    this.lastPick = index;
     if (watched) observer.explained(this.explanation({ policy, profile, request, attempts, backend, index }));
     const breakdown = attempts.explain ? profile.explain(request, candidates) : null;
-    const endpoint = candidates.endpoints[index];
-    observer.picked(endpoint);
+    observer.picked(candidates.endpoints[index]);
+    return this.reserved(backend, profile, request, breakdown);
+  }
+
+  /** The decision for the last pick, with its place taken. */
+  private reserved(
+    backend: Backend,
+    profile: SchedulingProfile,
+    request: InferenceRequest,
+    breakdown: Decision['breakdown'],
+  ): Decision {
+    const { candidates, pairing, states, lastPick } = this;
+    const { pairs, readsHits } = profile.parts;
+    const { prefixSource } = backend.group;
     const { promptTokens } = candidates;
-    const cachedTokens = Math.min(promptTokens, candidates.cachedTokens[index]);
-    if (profile.parts.readsHits) backend.group.prefixSource.routed(request, endpoint.slot);
-    const reservation = new Reservation(this.states, endpoint.slot, promptTokens - cachedTokens);
-    return { backend, endpoint, reservation, promptTokens, cachedTokens, breakdown, handover: null };
+    const endpoint = candidates.endpoints[lastPick];
+    if (pairs === undefined) {
+      const cachedTokens = Math.min(promptTokens, candidates.cachedTokens[lastPick]);
+      if (readsHits) prefixSource.routed(request, endpoint.slot);
+      const reservation = new Reservation(states, endpoint.slot, promptTokens - cachedTokens);
+      return { backend, endpoint, reservation, promptTokens, cachedTokens, breakdown, handover: null };
+    }
+    const handover = pairing.handover();
+    const cachedTokens = pairing.cachedTokens();
+    // The prefiller computes the prompt and keeps it.
+    if (readsHits) prefixSource.routed(request, handover.prefill.slot);
+    const reservation = pairing.reserve(endpoint, pairs.charges);
+    return { backend, endpoint, reservation, promptTokens, cachedTokens, breakdown, handover };
+  }
+
+  /**
+   * The next best endpoints of the backend that was just decided for, the best first: ready, within the subset,
+   * without the pick; of a disaggregated group its other leaders. Nothing is reserved there. The array is valid until
+   * the next decision or explanation.
+   */
+  fallbacks(limit: number): readonly Endpoint[] {
+    const { lastProfile, lastPick } = this;
+    if (lastProfile === null || lastPick < 0) return none;
+    return this.cheapest.cheapest(this.candidates, lastProfile.totals, lastPick, limit);
   }
 
   /**
@@ -81,25 +127,37 @@ export class Router {
     const { profile } = policy;
     if (profile === null) return null;
     const attempts = firstAttempt;
-    const backend = this.pickBackend(policy, request, profile.parts.filters, attempts);
+    this.lastPick = -1;
+    const backend = this.pickBackend(policy, request, profile, attempts);
     if (backend === null) return this.explanation({ policy, profile, request, attempts, backend, index: -1 });
-    this.gather(backend, request, profile, attempts.tried);
+    this.gather(backend, request, profile, attempts);
     const index = profile.peek(request, this.candidates);
     return this.explanation({ policy, profile, request, attempts, backend, index });
   }
 
-  /** Whether another endpoint of the policy could take a request that has failed on these. */
-  hasOther(policy: RoutingPolicy, tried: readonly Endpoint[]): boolean {
-    return policy.backends.some(
-      ({ group, weight }) => weight > 0 && group.endpoints.some((endpoint) => this.isOpen(endpoint, tried)),
-    );
+  /**
+   * Whether every ready engine that the policy could send to is over its bounds; false where none is ready.
+   * `only` as in Attempts.
+   */
+  isSaturated(policy: RoutingPolicy, bounds: SaturationBounds = defaultBounds, only: Attempts['only'] = null): boolean {
+    return isSaturated(policy, { states: this.states, bounds, only });
+  }
+
+  /** Whether another endpoint of the policy could take a request that has failed on these; `only` as in Attempts. */
+  hasOther(policy: RoutingPolicy, tried: readonly Endpoint[], only: Attempts['only'] = null): boolean {
+    const pairs = policy.profile?.parts.pairs;
+    return policy.backends.some(({ group: { endpoints }, weight }) => {
+      if (weight === 0) return false;
+      if (pairs !== undefined) return this.pairing.hasOtherGroup(pairs, endpoints, tried, only);
+      return endpoints.some((endpoint) => this.mayTake(endpoint, tried, only));
+    });
   }
 
   /** The last try's backend while it has endpoints left; else by weight among those that have one. */
   private pickBackend(
     policy: RoutingPolicy,
     request: InferenceRequest,
-    filters: readonly Filter[],
+    profile: SchedulingProfile,
     attempts: Attempts,
   ): Backend | null {
     const { backends } = policy;
@@ -111,7 +169,7 @@ export class Router {
       const backend = backends[i];
       weights[i] = 0;
       if (strict && !servesModel(backend, request.model)) continue;
-      if (!this.hasCandidate(backend, request, filters, attempts.tried)) continue;
+      if (!this.hasCandidate(backend, request, profile, attempts)) continue;
       if (backend === attempts.backend) return backend;
       weights[i] = backend.weight;
       total += backend.weight;
@@ -135,27 +193,30 @@ export class Router {
   private hasCandidate(
     backend: Backend,
     request: InferenceRequest,
-    filters: readonly Filter[],
-    tried: readonly Endpoint[],
+    profile: SchedulingProfile,
+    attempts: Attempts,
   ): boolean {
+    const { filters, pairs } = profile.parts;
+    if (pairs !== undefined) return this.pairing.hasGroup({ backend, profile, parts: pairs, request, attempts });
+    const { tried, only } = attempts;
     for (const endpoint of backend.group.endpoints) {
-      if (this.isOpen(endpoint, tried) && keptByAll(filters, request, endpoint)) return true;
+      if (this.mayTake(endpoint, tried, only) && keptByAll(filters, request, endpoint)) return true;
     }
     return false;
   }
 
   /** Fills the candidates with ready endpoints that have not been tried and that every filter keeps. */
-  private gather(
-    backend: Backend,
-    request: InferenceRequest,
-    profile: SchedulingProfile,
-    tried: readonly Endpoint[],
-  ): void {
+  private gather(backend: Backend, request: InferenceRequest, profile: SchedulingProfile, attempts: Attempts): void {
     const { candidates } = this;
-    const { filters, readsHits } = profile.parts;
+    const { filters, readsHits, pairs } = profile.parts;
+    if (pairs !== undefined) {
+      this.pairing.choose({ backend, profile, parts: pairs, request, attempts }, candidates);
+      return;
+    }
+    const { tried, only } = attempts;
     candidates.clear();
     for (const endpoint of backend.group.endpoints) {
-      if (this.isOpen(endpoint, tried) && keptByAll(filters, request, endpoint)) candidates.push(endpoint);
+      if (this.mayTake(endpoint, tried, only) && keptByAll(filters, request, endpoint)) candidates.push(endpoint);
     }
     this.spareCold();
     candidates.promptTokens = request.prompt.tokens;
@@ -166,30 +227,33 @@ export class Router {
   private spareCold(): void {
     const { candidates } = this;
     const { warmth } = this.states;
+    const all = candidates.length;
     let kept = 0;
-    for (let i = 0; i < candidates.length; i++) {
+    for (let i = 0; i < all; i++) {
       const share = warmth[candidates.slots[i]];
       if (share < 1 && this.random() >= share) continue;
-      candidates.move(i, kept);
+      if (kept < i) candidates.swap(i, kept);
       kept += 1;
     }
     // A fleet of nothing but cold replicas still serves.
-    if (kept > 0) candidates.length = kept;
+    if (kept === 0) return;
+    candidates.length = kept;
+    candidates.spared = all - kept;
   }
 
   private explanation(chosen: Chosen): Explanation {
-    const { states, readiness, candidates } = this;
+    const { states, readiness, candidates, pairing } = this;
     const { backend, profile, request } = chosen;
     const breakdown = backend === null ? [] : profile.explain(request, candidates);
-    return explainDecision({ ...chosen, states, readiness, candidates, breakdown });
+    const parts = profile.parts.pairs;
+    const paired =
+      backend === null || parts === undefined
+        ? null
+        : { pairs: pairing.pairs, members: pairBreakdown(parts, request, pairing.pairs) };
+    return explainDecision({ ...chosen, states, readiness, candidates, breakdown, paired });
   }
 
-  private isOpen(endpoint: Endpoint, tried: readonly Endpoint[]): boolean {
-    return this.states.isReady(endpoint.slot) && (tried.length === 0 || !tried.includes(endpoint));
+  private mayTake(endpoint: Endpoint, tried: readonly Endpoint[], only: Attempts['only']): boolean {
+    return isOpen(this.states, endpoint, tried) && isAllowed(endpoint, only);
   }
-}
-
-function keptByAll(filters: readonly Filter[], request: InferenceRequest, endpoint: Endpoint): boolean {
-  for (const filter of filters) if (!filter.keep(request, endpoint)) return false;
-  return true;
 }

@@ -127,6 +127,11 @@ export class EndpointStates {
     return scraped + unseen;
   }
 
+  /** Requests running there: the scraped number and what this router has sent since, which will run soon. */
+  runningNow(slot: number): number {
+    return this.has(slot, Flag.stale) ? this.inFlight[slot] : this.running[slot] + this.unseenWaiting[slot];
+  }
+
   /** KV-cache usage there, 0..1; unknown counts as empty. */
   usageNow(slot: number): number {
     return this.has(slot, Flag.stale) ? 0 : this.usage[slot];

@@ -1,7 +1,8 @@
 import { answerHitRates, answerMatchSort, type Knowledge } from '../../indexer/serve/answer.ts';
 import { parseHitRateQuestion, parseMatchSortQuestion } from '../../indexer/serve/question.ts';
 import { errorText, type Log } from '../../observability/log.ts';
-import { BodyBudget } from '../../proxy/body-reader.ts';
+import { BodyBudget } from '../../openai/body-budget.ts';
+import { readBody } from '../../proxy/body-reader.ts';
 import type { ClientRequest } from '../../proxy/http/connection.ts';
 import type { Response } from '../../proxy/http/response.ts';
 import { isJson } from '../../openai/media-type.ts';
@@ -92,7 +93,7 @@ export class IndexerDoor {
       this.refuse(response, path, fault);
       return;
     }
-    this.bodies.read(request, (error, bytes) => {
+    readBody(this.bodies, request, (error, bytes) => {
       if (error !== null) {
         this.refuse(response, path, error);
         return;

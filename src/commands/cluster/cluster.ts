@@ -6,6 +6,7 @@ import { Peers } from '../../controller/peers/peers.ts';
 import { RevisionWriter } from '../../controller/revisions/revision-writer.ts';
 import { StatusWriter } from '../../controller/status/status-writer.ts';
 import { WriteBudget } from '../../controller/status/write-budget.ts';
+import { PoolGroups } from '../../controller/pools/pool-groups.ts';
 import type { WatchedResource } from '../../controller/watched.ts';
 import type { FleetEvent } from '../../datalayer/report.ts';
 import type { Log } from '../../observability/log.ts';
@@ -66,6 +67,7 @@ export class Cluster {
       onChange: () => this.driver.changed(),
       onStatus: (watched, gone) => this.seen(watched, gone),
     });
+    const pools = new PoolGroups();
     this.driver = new ClusterDriver({
       client,
       allNamespaces: scope === null,
@@ -73,7 +75,10 @@ export class Cluster {
       clock,
       log,
       form: 'resources',
-      snapshot: (secrets) => this.resources.snapshot(secrets),
+      snapshot: (secrets) => {
+        const snapshot = this.resources.snapshot(secrets);
+        return snapshot === null ? null : pools.complete(snapshot);
+      },
     });
     // Of two in one line a flood of either would hold up the other.
     const budget = (): WriteBudget => new WriteBudget(clock, writesPerSecond);

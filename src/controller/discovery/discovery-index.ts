@@ -127,6 +127,11 @@ export class DiscoveryIndex implements Discovery {
     if (view.pools.delete(name)) readers.ofPool(name, this.outdated);
   }
 
+  /** Whether there is an InferencePool, as far as the watch tells. */
+  hasPool(namespace: string, name: string): boolean {
+    return this.spaces.get(namespace)?.view.pool(name) !== undefined;
+  }
+
   /** Keys of the groups whose endpoints or condition have changed since the last call; new groups among them. */
   takeDirty(): Set<string> {
     for (const key of this.outdated) {

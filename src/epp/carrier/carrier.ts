@@ -1,3 +1,6 @@
+import type { AddressInfo } from 'node:net';
+import type { Clock } from '../../router/clock.ts';
+
 /** Codes of gRPC that we send. */
 export const GrpcStatus = {
   ok: 0,
@@ -5,6 +8,7 @@ export const GrpcStatus = {
   unknown: 2,
   invalidArgument: 3,
   deadlineExceeded: 4,
+  notFound: 5,
   resourceExhausted: 8,
   unimplemented: 12,
   internal: 13,
@@ -38,3 +42,53 @@ export interface CallHandler {
 
 /** Makes the handler of a new call; called before its first message. */
 export type AcceptCall = (stream: CallStream) => CallHandler;
+
+/** Certificate chain and key in PEM. */
+export interface TlsMaterial {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** What the health service answers for. */
+export const healthServices = [
+  '',
+  'liveness',
+  'readiness',
+  'envoy.service.ext_proc.v3.ExternalProcessor',
+  'inference-extension',
+] as const;
+
+export type HealthService = (typeof healthServices)[number];
+
+/** Whether we serve, as the health service tells it. */
+export interface ServingStatus {
+  serving(service: HealthService): boolean;
+  /** Calls back after every change of what `serving` says; the returned function ends that. */
+  onChange(listener: () => void): () => void;
+}
+
+export interface CarrierOptions {
+  /** Takes calls of `ExternalProcessor/Process`; null on a port for health alone. */
+  readonly accept: AcceptCall | null;
+  readonly health: ServingStatus;
+  /** Null: plain HTTP/2. */
+  readonly tls: TlsMaterial | null;
+  readonly clock: Clock;
+  /** Told of every connection that breaks and of every handler that throws; none of them ends the process. */
+  onFault(fault: Error): void;
+}
+
+/** A gRPC server of one port. */
+export interface Carrier {
+  /** Resolves to what it is bound to; port 0 takes a free one. Rejects when the port is in use. */
+  listen(host: string, port: number): Promise<AddressInfo>;
+  /** Calls of `Process` under way. */
+  readonly calls: number;
+  /** Puts a new certificate in force for connections to come; throws when it cannot be used, and the old one stays. */
+  renew(material: TlsMaterial): void;
+  /**
+   * Takes no more connections and no more calls, lets those under way end, and cuts what is left after so many
+   * milliseconds. Resolves once nothing is open any more; to how many calls were cut.
+   */
+  drain(milliseconds: number): Promise<number>;
+}

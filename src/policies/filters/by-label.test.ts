@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { endpoint, readyStates, request } from '../../../test/fixtures/fleet.ts';
+import { contextOf, endpoint, readyStates, request } from '../../../test/fixtures/fleet.ts';
 import { byLabel } from './by-label.ts';
 
 describe('filter-by-label', () => {
-  const filter = byLabel.create({ label: 'zone', values: ['a', 'b'] }, { states: readyStates(1), random: () => 0 });
+  const filter = byLabel.create({ label: 'zone', values: ['a', 'b'] }, contextOf(readyStates(1)));
   it.each([
     ['one of the values is kept', { zone: 'b' }, true],
     ['another value is not', { zone: 'c' }, false],
@@ -22,7 +22,7 @@ describe('filter-by-label', () => {
   });
 
   it('keeps nothing for a label that every object has by birth', () => {
-    const born = byLabel.create({ label: 'constructor', values: ['x'] }, { states: readyStates(1), random: () => 0 });
+    const born = byLabel.create({ label: 'constructor', values: ['x'] }, contextOf(readyStates(1)));
     expect(born.keep(request(), endpoint(0))).toBe(false);
     expect(born.reason?.(request(), endpoint(0))).toBe('no label constructor, not x');
   });

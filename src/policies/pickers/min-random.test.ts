@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { candidatesOf, endpoints, readyStates, request, seeded } from '../../../test/fixtures/fleet.ts';
+import { candidatesOf, contextOf, endpoints, readyStates, request, seeded } from '../../../test/fixtures/fleet.ts';
 import { minRandom } from './min-random.ts';
 
 /** How often each place is picked. */
 function picks(costs: number[], times: number): number[] {
-  const picker = minRandom.create({}, { states: readyStates(1), random: seeded(5) });
+  const picker = minRandom.create({}, contextOf(readyStates(1), seeded(5)));
   const candidates = candidatesOf(endpoints(costs.length));
   const found = Array<number>(costs.length).fill(0);
   for (let i = 0; i < times; i++) found[picker.pick(request(), candidates, Float64Array.from(costs))] += 1;
@@ -31,7 +31,7 @@ describe('picker-min-random', () => {
   });
 
   it('looks at the first candidates only', () => {
-    const picker = minRandom.create({}, { states: readyStates(1), random: seeded(5) });
+    const picker = minRandom.create({}, contextOf(readyStates(1), seeded(5)));
     expect(picker.pick(request(), candidatesOf(endpoints(2)), Float64Array.of(5, 4, -100))).toBe(1);
   });
 });

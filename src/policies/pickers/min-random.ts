@@ -1,5 +1,6 @@
 import type { Candidates } from '../../router/candidates.ts';
 import type { InferenceRequest } from '../../router/request.ts';
+import { bestAtRandom } from '../best.ts';
 import { definePicker } from '../definition.ts';
 import { noParameters } from '../parameters.ts';
 
@@ -11,21 +12,7 @@ export const minRandom = definePicker({
   parameters: noParameters,
   create: (_parameters, { random }) => ({
     breaksTiesByChance: true,
-    pick(_request: InferenceRequest, candidates: Candidates, costs: Float64Array): number {
-      let best = 0;
-      let equals = 1;
-      for (let i = 1; i < candidates.length; i++) {
-        if (costs[i] > costs[best]) continue;
-        if (costs[i] < costs[best]) {
-          best = i;
-          equals = 1;
-          continue;
-        }
-        // Reservoir of one: the k-th equal replaces the pick with probability 1/k, so all are equally likely.
-        equals += 1;
-        if (random() * equals < 1) best = i;
-      }
-      return best;
-    },
+    pick: (_request: InferenceRequest, { length }: Candidates, costs: Float64Array): number =>
+      bestAtRandom(costs, length, random),
   }),
 });

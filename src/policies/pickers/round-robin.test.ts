@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { candidatesOf, endpoint, readyStates, request } from '../../../test/fixtures/fleet.ts';
+import { candidatesOf, contextOf, endpoint, readyStates, request } from '../../../test/fixtures/fleet.ts';
 import type { Picker } from '../../router/plugin.ts';
 import { roundRobin } from './round-robin.ts';
 
-const make = (): Picker => roundRobin.create({}, { states: readyStates(1), random: () => 0 });
+const make = (): Picker => roundRobin.create({}, contextOf(readyStates(1)));
 
 /** The slot picked among candidates of these slots. */
 function pick(picker: Picker, slots: number[]): number {

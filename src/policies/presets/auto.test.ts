@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { readyStates } from '../../../test/fixtures/fleet.ts';
+import { contextOf, readyStates } from '../../../test/fixtures/fleet.ts';
 import { buildProfile } from '../build.ts';
 import { registry } from '../index.ts';
 import { autoPreset } from './auto.ts';
@@ -7,6 +7,6 @@ import { autoPreset } from './auto.ts';
 it('Auto is its own cost and the best endpoint', () => {
   const spec = autoPreset.expand({});
   expect(spec).toEqual({ scorers: [{ type: 'scorer-auto', weight: 1 }], picker: { type: 'picker-min-random' } });
-  const { parts } = buildProfile(spec, registry, { states: readyStates(1), random: () => 0 });
+  const { parts } = buildProfile(spec, registry, contextOf(readyStates(1)));
   expect(parts.description).toBe('scorer-auto x1 → picker-min-random');
 });

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { Value } from 'typebox/value';
-import { candidatesOf, endpoints, readyStates, request } from '../../../test/fixtures/fleet.ts';
+import { candidatesOf, contextOf, endpoints, readyStates, request } from '../../../test/fixtures/fleet.ts';
 import { buildProfile } from '../build.ts';
 import { registry } from '../index.ts';
 import { kvAwarePreset } from './kv-aware.ts';
@@ -18,7 +18,7 @@ it.each([
   const states = readyStates(2);
   states.waiting.set([4, 2]);
   states.usage.set([0.25, 0]);
-  const { parts } = buildProfile(kvAwarePreset.expand(parameters), registry, { states, random: () => 0 });
+  const { parts } = buildProfile(kvAwarePreset.expand(parameters), registry, contextOf(states));
   const out = new Float64Array(2);
   parts.scorers[0].scorer.score(request(), candidatesOf(endpoints(2), 100, [50, 0]), out);
   expect([...out]).toEqual(expected);

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { readyStates } from '../../../test/fixtures/fleet.ts';
+import { contextOf, readyStates } from '../../../test/fixtures/fleet.ts';
 import { buildProfile } from '../build.ts';
 import { registry } from '../index.ts';
 import { lMetricPreset } from './lmetric.ts';
@@ -7,6 +7,6 @@ import { lMetricPreset } from './lmetric.ts';
 it('LMetric is new prefill tokens times batch size', () => {
   const spec = lMetricPreset.expand({});
   expect(spec).toEqual({ scorers: [{ type: 'scorer-lmetric', weight: 1 }], picker: { type: 'picker-min-random' } });
-  const { parts } = buildProfile(spec, registry, { states: readyStates(1), random: () => 0 });
+  const { parts } = buildProfile(spec, registry, contextOf(readyStates(1)));
   expect(parts.description).toBe('scorer-lmetric x1 → picker-min-random');
 });

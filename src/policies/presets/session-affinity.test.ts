@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { Value } from 'typebox/value';
-import { readyStates } from '../../../test/fixtures/fleet.ts';
+import { contextOf, readyStates } from '../../../test/fixtures/fleet.ts';
 import { buildProfile } from '../build.ts';
 import { registry } from '../index.ts';
 import { sessionAffinityPreset } from './session-affinity.ts';
@@ -16,6 +16,6 @@ it.each([
     scorers: [{ type: 'scorer-session-affinity', weight: 1, parameters: { header } }],
     picker: { type: 'picker-min-random' },
   });
-  const { parts } = buildProfile(spec, registry, { states: readyStates(1), random: () => 0 });
+  const { parts } = buildProfile(spec, registry, contextOf(readyStates(1)));
   expect(parts.description).toBe('scorer-session-affinity x1 → picker-min-random');
 });

@@ -1,10 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { candidatesOf, endpoints, readyStates, request } from '../../../test/fixtures/fleet.ts';
+import { candidatesOf, contextOf, endpoints, readyStates, request } from '../../../test/fixtures/fleet.ts';
 import { Reservation } from '../../router/reservation.ts';
 import { aggregateKvCacheAware } from './aggregate-kv-cache-aware.ts';
 
 const only = { kvCacheHitNotRateWeight: 0, xpuCacheUsageWeight: 0, waitingRequestWeight: 0 };
 const all = { kvCacheHitNotRateWeight: 1, xpuCacheUsageWeight: 1, waitingRequestWeight: 1 };
+const manager = {
+  kvCacheManagerIP: 'm',
+  kvCacheManagerPort: 1,
+  kvCacheManagerPath: '/',
+  kvCacheManagerTimeout: 1,
+};
 
 interface Engine {
   cached?: number;
@@ -27,7 +33,7 @@ function costs(parameters: typeof all, engines: Engine[]): number[] {
     100,
     engines.map(({ cached = 0 }) => cached),
   );
-  aggregateKvCacheAware.create(parameters, { states, random: () => 0 }).score(request(), candidates, out);
+  aggregateKvCacheAware.create({ ...manager, ...parameters }, contextOf(states)).score(request(), candidates, out);
   return [...out];
 }
 

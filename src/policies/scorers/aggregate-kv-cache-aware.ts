@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import type { Candidates } from '../../router/candidates.ts';
 import type { InferenceRequest } from '../../router/request.ts';
 import { defineScorer } from '../definition.ts';
+import { kvManagerParameters } from '../kv-manager.ts';
 import { weight } from '../parameters.ts';
 
 /**
@@ -22,6 +23,7 @@ export const aggregateKvCacheAware = defineScorer({
       waitingRequestWeight: weight(
         'Weight of its waiting requests relative to the most that wait anywhere in the pool.',
       ),
+      ...kvManagerParameters,
     },
     { additionalProperties: false },
   ),

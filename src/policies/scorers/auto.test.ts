@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { candidatesOf, endpoints, readyStates, request } from '../../../test/fixtures/fleet.ts';
+import { candidatesOf, contextOf, endpoints, readyStates, request } from '../../../test/fixtures/fleet.ts';
 import { auto } from './auto.ts';
 
 /** The cost of one endpoint. */
@@ -8,7 +8,7 @@ function cost(load: { queued?: number; inFlight?: number }, prompt: number, cach
   states.queuedTokens[0] = load.queued ?? 0;
   states.inFlight[0] = load.inFlight ?? 0;
   const out = new Float64Array(1);
-  auto.create({}, { states, random: () => 0 }).score(request(), candidatesOf(endpoints(1), prompt, [cached]), out);
+  auto.create({}, contextOf(states)).score(request(), candidatesOf(endpoints(1), prompt, [cached]), out);
   return out[0];
 }
 
@@ -37,7 +37,7 @@ describe('scorer-auto', () => {
 
   it('reads no scraped number', () => {
     const states = readyStates(1);
-    const scorer = auto.create({}, { states, random: () => 0 });
+    const scorer = auto.create({}, contextOf(states));
     const out = new Float64Array(1);
     scorer.score(request(), candidatesOf(endpoints(1), 100), out);
     const before = out[0];

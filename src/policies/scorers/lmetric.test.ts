@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { candidatesOf, endpoints, readyStates, request } from '../../../test/fixtures/fleet.ts';
+import { candidatesOf, contextOf, endpoints, readyStates, request } from '../../../test/fixtures/fleet.ts';
 import { lMetric } from './lmetric.ts';
 
 it.each([
@@ -14,6 +14,6 @@ it.each([
   states.inFlight[0] = inFlight;
   states.queuedTokens[0] = queued;
   const out = new Float64Array(1);
-  lMetric.create({}, { states, random: () => 0 }).score(request(), candidatesOf(endpoints(1), prompt, [cached]), out);
+  lMetric.create({}, contextOf(states)).score(request(), candidatesOf(endpoints(1), prompt, [cached]), out);
   expect(out[0]).toBe(expected);
 });

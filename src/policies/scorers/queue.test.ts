@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { candidatesOf, endpoints, readyStates, request } from '../../../test/fixtures/fleet.ts';
+import { candidatesOf, contextOf, endpoints, readyStates, request } from '../../../test/fixtures/fleet.ts';
 import { Reservation } from '../../router/reservation.ts';
 import { queueScorer } from './queue.ts';
 
@@ -15,6 +15,6 @@ it.each([
     for (let i = 0; i < sent[slot]; i++) new Reservation(states, slot, 1);
   });
   const out = new Float64Array(3);
-  queueScorer.create({}, { states, random: () => 0 }).score(request(), candidatesOf(endpoints(3)), out);
+  queueScorer.create({}, contextOf(states)).score(request(), candidatesOf(endpoints(3)), out);
   expect([...out]).toEqual(expected);
 });

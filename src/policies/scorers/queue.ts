@@ -2,6 +2,7 @@ import type { Candidates } from '../../router/candidates.ts';
 import type { InferenceRequest } from '../../router/request.ts';
 import { defineScorer } from '../definition.ts';
 import { noParameters } from '../parameters.ts';
+import { toGains } from '../spread.ts';
 
 /** The reference picker's queue scorer: `(most − waiting) / (most − least)`, 1 where all wait alike. */
 export const queueScorer = defineScorer({
@@ -12,16 +13,9 @@ export const queueScorer = defineScorer({
   readsHits: false,
   parameters: noParameters,
   create: (_parameters, { states }) => ({
-    score(_request: InferenceRequest, candidates: Candidates, out: Float64Array): void {
-      const { slots, length } = candidates;
-      let least = Infinity;
-      let most = -Infinity;
-      for (let i = 0; i < length; i++) {
-        out[i] = states.waitingNow(slots[i]);
-        least = Math.min(least, out[i]);
-        most = Math.max(most, out[i]);
-      }
-      for (let i = 0; i < length; i++) out[i] = most === least ? 1 : (most - out[i]) / (most - least);
+    score(_request: InferenceRequest, { slots, length }: Candidates, out: Float64Array): void {
+      for (let i = 0; i < length; i++) out[i] = states.waitingNow(slots[i]);
+      toGains(out, length);
     },
   }),
 });

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { candidatesOf, endpoint, endpoints, readyStates, request } from '../../../test/fixtures/fleet.ts';
+import { candidatesOf, contextOf, endpoint, endpoints, readyStates, request } from '../../../test/fixtures/fleet.ts';
 import type { Endpoint } from '../../router/endpoint.ts';
 import type { InferenceRequest } from '../../router/request.ts';
 import { sessionAffinity } from './session-affinity.ts';
 
-const context = { states: readyStates(1), random: (): number => 0 };
+const context = contextOf(readyStates(1));
 const scorer = sessionAffinity.create({ header: 'X-Session-Id' }, context);
 const session = (id: string): InferenceRequest => request({ headers: new Map([['x-session-id', id]]) });
 

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Deadlines, Timed } from '../deadlines.ts';
+import type { Deadlines, Timed } from '../../router/deadlines.ts';
 import { keepAliveSeconds } from './answer-head.ts';
 import { refusal } from './refusals.ts';
 import type { RequestHead } from './request-head.ts';

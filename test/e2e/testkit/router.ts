@@ -51,8 +51,13 @@ export async function get(url: string): Promise<{ status: number; text: string }
 }
 
 /** Sum of a metric over all series whose labels contain `labels`, written as in `policy="default/a"`; 0 where there is none. */
-export async function metric(router: RunningRouter, name: string, labels = ''): Promise<number> {
-  const { text } = await get(`http://${router.metrics}/metrics`);
+export function metric(router: RunningRouter, name: string, labels = ''): Promise<number> {
+  return metricAt(router.metrics, name, labels);
+}
+
+/** The same of any process that has its metrics at `address`. */
+export async function metricAt(address: string, name: string, labels = ''): Promise<number> {
+  const { text } = await get(`http://${address}/metrics`);
   let sum = 0;
   for (const line of text.split('\n')) {
     const series = line.slice(0, line.lastIndexOf(' '));

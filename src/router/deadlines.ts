@@ -1,4 +1,4 @@
-import type { Clock } from '../router/clock.ts';
+import type { Clock } from './clock.ts';
 
 /** Something with a deadline; Infinity while it has none. */
 export interface Timed {

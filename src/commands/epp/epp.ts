@@ -1,0 +1,177 @@
+import { hostname } from 'node:os';
+import { adminApp, metricsApp, type AdminSources } from '../../observability/admin-server.ts';
+import { createCarrier } from '../../epp/carrier/server.ts';
+import type { Carrier } from '../../epp/carrier/carrier.ts';
+import { InferenceExtensionMetrics } from '../../observability/inference-extension-metrics.ts';
+import { createLog, errorText, rateLimited, type Log } from '../../observability/log.ts';
+import { createMetrics } from '../../observability/metrics.ts';
+import type { ReplicaReport } from '../../observability/replica-report.ts';
+import { ScoreBook } from '../../observability/score-book.ts';
+import { Traffic } from '../../observability/traffic.ts';
+import type { Explanation } from '../../router/explanation.ts';
+import { keyOf } from '../../controller/compile.ts';
+import { adminToken } from '../admin-token.ts';
+import { Assembly } from '../assembly.ts';
+import { drainOnSignal, type Draining } from '../drain.ts';
+import { explainSource } from '../explain-source.ts';
+import { countFlag, durationFlag, listenFlag, readFlags, sizeFlag } from '../flags.ts';
+import { Exit, type CommandIo } from '../io.ts';
+import { listen } from '../listen.ts';
+import { policyReports } from '../policy-reports.ts';
+import { prefixSecrets } from '../prefix-key.ts';
+import { gauges, tableTimes, tableView } from '../views.ts';
+import { wallClock as clock } from '../wall-clock.ts';
+import { certificateOf } from './certificate.ts';
+import { addressOf, defaults, usage, type PickerFlags } from './flags.ts';
+import { listenAll } from './listen-all.ts';
+import { openPools } from './open-pools.ts';
+import { Pools } from './pools.ts';
+import { ownArguments } from './reference-flags.ts';
+import { Serving } from './serving.ts';
+
+const http = process.getBuiltinModule('node:http');
+
+/** Milliseconds that a picker waits for its engines to name their models before it calls itself ready without. */
+const modelsGrace = 2000;
+
+/** `hermes-router epp`. Resolves to the exit code once the picker has drained. */
+export async function runEpp(argv: readonly string[], io: CommandIo): Promise<number> {
+  const own = ownArguments(argv);
+  const flags = readFlags(own.argv, defaults, process.env);
+  if (flags.help) {
+    io.out(usage);
+    return Exit.fine;
+  }
+  const log = createLog((line) => io.out(line));
+  if (own.passedOver.length > 0)
+    log.info('flags of the reference picker without an effect here', { flags: own.passedOver.join(' ') });
+  return serve(flags, log);
+}
+
+/** What the flags say, read before anything is opened. */
+function settingsOf(flags: PickerFlags, inPod: boolean) {
+  const admin = listenFlag('admin', flags.admin);
+  return {
+    admin,
+    token: adminToken(flags, admin.host),
+    health: addressOf(flags, 'health', inPod),
+    metrics: addressOf(flags, 'metrics', inPod),
+    drain: {
+      delay: durationFlag('drain-delay', flags['drain-delay']),
+      timeout: durationFlag('drain-timeout', flags['drain-timeout']),
+    },
+    limits: {
+      maxBody: sizeFlag('max-body', flags['max-body']),
+      maxBuffered: sizeFlag('max-buffered', flags['max-buffered']),
+    },
+    fixed: {
+      deadline: durationFlag('deadline', flags.deadline),
+      fallbacks: countFlag('fallbacks', flags.fallbacks),
+      trustHeaders: flags['trust-headers'],
+      conformance: flags.conformance,
+    },
+    maxScrapesPerSecond: Math.max(1, countFlag('max-scrapes-per-second', flags['max-scrapes-per-second'])),
+    certificate: certificateOf(flags),
+  };
+}
+
+async function serve(flags: PickerFlags, log: Log): Promise<number> {
+  const inPod = process.env.KUBERNETES_SERVICE_HOST !== undefined && flags.kubeconfig === '' && flags.manifests === '';
+  const settings = settingsOf(flags, inPod);
+  const { limits, certificate } = settings;
+  const traffic = new Traffic(() => clock.now());
+  const metrics = new InferenceExtensionMetrics();
+  const book = new ScoreBook<Explanation>({ now: () => clock.now(), wallTime: () => Date.now() });
+  const { prefixKey, promptSecret } = await prefixSecrets(flags['prefix-key-file']);
+  const { source, addresses } = await openPools(flags, { clock, log, inPod });
+  const assembly = new Assembly({
+    clock,
+    log,
+    maxScrapesPerSecond: settings.maxScrapesPerSecond,
+    onTable: () => pools.tableChanged(store.current),
+    discovery: source.discovery,
+    tokenizers: flags.tokenizers,
+    prefixKey,
+    observer: book,
+  });
+  const { store, router, states, fleet } = assembly;
+  const calm = rateLimited(log, () => clock.now());
+  const shared = {
+    router,
+    states,
+    feedback: fleet,
+    telemetry: traffic,
+    metrics,
+    clock,
+    log: calm,
+    limits,
+    promptSecret,
+  };
+  const pools = new Pools({ addresses, source, fixed: settings.fixed, shared });
+  source.start(assembly);
+  const startedAt = clock.now();
+  const whyNotReady = (): string | null => {
+    if (pools.draining) return 'draining';
+    const missing = source.notReady();
+    if (missing !== null) return missing;
+    const waits = !assembly.modelsKnown && clock.now() - startedAt < modelsGrace;
+    return waits ? 'engines have not named their models yet' : null;
+  };
+  const serving = new Serving(whyNotReady, clock);
+  const report = (): ReplicaReport => ({
+    replica: hostname(),
+    ready: whyNotReady() === null,
+    policies: policyReports(store.current, { traffic, book, generationOf: () => 0 }),
+  });
+  const onFault = (fault: Error): void => calm.warn('a connection of the gateway broke', { error: errorText(fault) });
+  const carriers = pools.all.map(({ picker }) =>
+    createCarrier({ accept: picker.accept, health: serving, tls: certificate.material, clock, onFault }),
+  );
+  const health = createCarrier({ accept: null, health: serving, tls: null, clock, onFault });
+  certificate.follow(carriers, clock, log);
+  const sources: AdminSources = {
+    metrics: createMetrics(
+      [...traffic.families(), ...metrics.families(() => pools.readings()), tableTimes(assembly)],
+      [...gauges(assembly, () => clock.now()), ...source.gauges()],
+    ),
+    notReady: whyNotReady,
+    table: () => tableView(store.current, assembly.snapshot, assembly.verdicts, assembly),
+    stats: report,
+    explain: explainSource({ store, router, book, maxBody: limits.maxBody, promptSecret }),
+  };
+  const small = [http.createServer(metricsApp(sources)), http.createServer(adminApp(sources, settings.token))];
+  // Before anybody can know that the picker is there: a signal that comes right then drains it, too.
+  const drained = drainOnSignal({
+    server: asServer(carriers, settings.drain.timeout),
+    frontDoor: pools,
+    log,
+    ...settings.drain,
+    onSignal: () => serving.look(),
+  });
+  await listen(small[0], 'metrics', settings.metrics, log);
+  await listen(small[1], 'admin', settings.admin, log);
+  const flag = flags.pools === '' ? 'listen' : 'pools';
+  await listenAll(
+    pools.all.map(({ pool, address }, i) => {
+      return { carrier: carriers[i], address, server: 'epp', flag, pool: keyOf(pool) };
+    }),
+    log,
+  );
+  await listenAll([{ carrier: health, address: settings.health, server: 'health', flag: 'health' }], log);
+  await drained;
+  serving.close();
+  source.close();
+  await health.drain(0);
+  await assembly.close();
+  for (const one of small) one.close().closeAllConnections();
+  return Exit.fine;
+}
+
+/** Servers of calls as draining sees servers: what is idle they close by themselves. */
+function asServer(carriers: readonly Carrier[], timeout: number): Draining {
+  return {
+    close: (closed: () => void) => void Promise.all(carriers.map((carrier) => carrier.drain(timeout))).then(closed),
+    closeIdleConnections: () => undefined,
+    closeAllConnections: () => undefined,
+  };
+}

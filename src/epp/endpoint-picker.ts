@@ -1,0 +1,63 @@
+import { BodyBudget, type BodyLimits } from '../openai/body-budget.ts';
+import { ScratchRequest } from '../openai/scratch-request.ts';
+import { Deadlines } from '../router/deadlines.ts';
+import type { CallHandler, CallStream } from './carrier/carrier.ts';
+import type { PickerContext, PickerSettings } from './context.ts';
+import { Exchange } from './exchange.ts';
+import { RequestDecoder } from './wire/decode.ts';
+
+export type { PickerSettings } from './context.ts';
+
+/** Further endpoints after the pick, unless somebody says otherwise: as many as the proxy tries by default. */
+export const defaultFallbacks = 2;
+
+/** What the picker needs from the rest of the house. */
+export interface EndpointPickerDependencies extends Pick<
+  PickerContext,
+  'store' | 'router' | 'states' | 'feedback' | 'telemetry' | 'metrics' | 'clock' | 'log'
+> {
+  readonly limits: BodyLimits;
+  /** 32 bits that the keys of prompts depend on; the same for all who read one index. */
+  readonly promptSecret: number;
+  readonly settings: PickerSettings;
+}
+
+/** Takes ext_proc calls and answers each with a decision. */
+export class EndpointPicker {
+  readonly bodies: BodyBudget;
+  /** Set while the router drains; calls are still taken, but health says no. */
+  draining = false;
+  private readonly context: PickerContext;
+  private readonly deadlines: Deadlines<Exchange>;
+  private active = 0;
+
+  constructor(dependencies: EndpointPickerDependencies) {
+    const { limits, promptSecret, ...shared } = dependencies;
+    this.bodies = new BodyBudget(limits);
+    this.deadlines = new Deadlines(shared.clock);
+    this.context = {
+      ...shared,
+      bodies: this.bodies,
+      deadlines: this.deadlines,
+      scratch: new ScratchRequest(promptSecret),
+      decoder: new RequestDecoder(),
+      ended: () => void (this.active -= 1),
+    };
+  }
+
+  /** Requests under way: from their call's start to the end of their answer. */
+  get inFlight(): number {
+    return this.active;
+  }
+
+  /** Makes the handler of a new call. */
+  readonly accept = (stream: CallStream): CallHandler => {
+    this.active += 1;
+    return new Exchange(this.context, stream);
+  };
+
+  /** The router stops now: every call under way gets a last word. */
+  cutAll(): void {
+    for (const exchange of this.deadlines.all()) exchange.cut();
+  }
+}
