@@ -36,6 +36,17 @@ const profiles: Readonly<Record<string, ProfileSpec>> = {
   Auto: { scorers: [{ type: 'scorer-auto' }], picker: { type: 'picker-min-random' } },
 };
 
+const pairFilter = { filters: [{ type: 'filter-by-pd-label' }] };
+
+/** Of fleets of groups. */
+const pairProfiles: Readonly<Record<string, ProfileSpec>> = {
+  'pair, KV-aware': { ...pairFilter, scorers: [{ type: 'scorer-pd-kv-cache-aware' }] },
+  'pair, bucket': { ...pairFilter, scorers: [{ type: 'scorer-pd-bucket' }] },
+};
+
+/** The members of each group of such a fleet. */
+const roles = ['prefill', 'prefill', 'decode', 'decode', 'leader'];
+
 /** A fleet under uneven load, the router before it and its index. */
 interface Bench {
   readonly router: Router;
@@ -60,7 +71,11 @@ function fleet(count: number, spec: ProfileSpec): Bench {
       name: `e${slot}`,
       address: `10.0.${slot >> 8}.${slot & 255}:8000`,
       group: 'bench/group',
-      labels: {},
+      labels: {
+        'openfuyao.com/pdRole': roles[slot % roles.length],
+        'openfuyao.com/pdGroupID': String(Math.floor(slot / roles.length)),
+        'openfuyao.com/tpSize': String(2 ** (Math.floor(slot / roles.length) % 4)),
+      },
     });
   });
   const group = {
@@ -160,8 +175,8 @@ interface Row {
 }
 
 /** The decision alone: the prompt's keys are made, a quarter of the endpoints hold its prefix. */
-function decisions(name: string, count: number): Row {
-  const bench = fleet(count, profiles[name]);
+function decisions(name: string, count: number, spec: ProfileSpec): Row {
+  const bench = fleet(count, spec);
   const prompt = new Prompt();
   begin(prompt, texts(200, 1)[0]);
   const request = requestOf(prompt);
@@ -242,7 +257,8 @@ function hashOnly(): Row {
 }
 
 const rows: Row[] = [];
-for (const name of Object.keys(profiles)) for (const count of [5, 25, 100, 1000]) rows.push(decisions(name, count));
+for (const [name, spec] of Object.entries({ ...profiles, ...pairProfiles }))
+  for (const count of [5, 25, 100, 1000]) rows.push(decisions(name, count, spec));
 for (const count of [5, 100, 1000]) rows.push(explanations('four scorers', count));
 rows.push(hashOnly());
 for (const name of Object.keys(profiles)) for (const held of [true, false]) rows.push(longPrompts(name, 100, held));

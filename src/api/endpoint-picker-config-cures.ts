@@ -22,7 +22,11 @@ const cures: readonly (readonly [path: RegExp, cure: Cure])[] = [
 /** The fault with a cure that fits what people write, where there is one. */
 export function curesOf(fault: Fault, document: unknown): Fault {
   const found = cures.find(([path]) => path.test(fault.path));
-  return { ...fault, cure: found?.[1](valueAt(document, fault.path)) ?? fault.cure };
+  const value = valueAt(document, fault.path);
+  const cure = found?.[1](value) ?? fault.cure;
+  // Faults are logged, and passwords are not.
+  const secret = fault.path.endsWith('.kvCacheManagerIP') && typeof value === 'string' && value.includes('@');
+  return { ...fault, cure, ...(secret ? { message: 'holds a user name or password' } : {}) };
 }
 
 /** 5s, "5000000000", or a number that was meant as seconds or milliseconds. */

@@ -1,6 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readPickerConfig } from './endpoint-picker-config-file.ts';
 import { instead } from './endpoint-picker-config-foreign.ts';
@@ -71,6 +72,127 @@ describe('a values file', () => {
     const { config, notes } = readPickerConfig(values(plain, '      b.yaml: "kind: nothing"\n'), 'v.yaml');
     expect(config).not.toBeNull();
     expect(places(notes)[0]).toBe('5 inferencepool.inferenceExtension.pluginsCustomConfig[b.yaml]');
+  });
+});
+
+describe('files of others', () => {
+  const faults = (text: string): string[] =>
+    readPickerConfig(text, 'a.yaml').faults.map(({ line, message }) => `${line} ${message}`);
+
+  it('for disaggregated serving by llm-d are told what is not supported, by name', () => {
+    const text = `apiVersion: llm-d.ai/v1alpha1
+kind: EndpointPickerConfig
+plugins:
+- type: prefix-cache-scorer
+- type: prefill-filter
+- type: decode-filter
+- type: max-score-picker
+- type: disagg-profile-handler
+  parameters: { deciders: { prefill: prefix-based-pd-decider } }
+- type: prefix-based-pd-decider
+  parameters: { nonCachedTokens: 16 }
+schedulingProfiles:
+- name: prefill
+  plugins: [{ pluginRef: prefill-filter }, { pluginRef: max-score-picker }, { pluginRef: prefix-cache-scorer, weight: 2 }]
+- name: decode
+  plugins: [{ pluginRef: decode-filter }, { pluginRef: max-score-picker }, { pluginRef: prefix-cache-scorer, weight: 2 }]
+`;
+    expect(faults(text)).toEqual([
+      '5 is prefill-filter, which is not supported',
+      '6 is decode-filter, which is not supported',
+      '8 is disagg-profile-handler, which is not supported',
+      '10 is prefix-based-pd-decider, which is not supported',
+    ]);
+  });
+
+  it('for precise prefixes by llm-d are told the same', () => {
+    const text = `apiVersion: llm-d.ai/v1alpha1
+kind: EndpointPickerConfig
+plugins:
+  - type: token-producer
+    parameters: { backend: vllm, vllm: { url: http://localhost:8000 } }
+  - type: endpoint-notification-source
+  - type: metrics-data-source
+  - type: core-metrics-extractor
+  - type: single-profile-handler
+  - type: precise-prefix-cache-producer
+    parameters: { tokenProcessorConfig: { blockSize: 64 } }
+  - type: prefix-cache-scorer
+    parameters: { prefixMatchInfoProducerName: precise-prefix-cache-producer }
+  - type: kv-cache-utilization-scorer
+  - type: max-score-picker
+dataLayer:
+  sources:
+    - pluginRef: metrics-data-source
+      extractors: [{ pluginRef: core-metrics-extractor }]
+    - pluginRef: endpoint-notification-source
+      extractors: [{ pluginRef: precise-prefix-cache-producer }]
+schedulingProfiles:
+  - name: default
+    plugins:
+      - { pluginRef: prefix-cache-scorer, weight: 2.0 }
+      - { pluginRef: kv-cache-utilization-scorer, weight: 1.0 }
+      - pluginRef: max-score-picker
+`;
+    expect(faults(text)).toEqual([
+      '4 is token-producer, which is not supported',
+      '6 is endpoint-notification-source, which is not supported',
+      '10 is precise-prefix-cache-producer, which is not supported',
+      '13 is "precise-prefix-cache-producer"',
+    ]);
+  });
+});
+
+describe('a mangled file', () => {
+  const examples = readdirSync(join(root, 'examples/profiles'))
+    .map((name) => readFileSync(join(root, 'examples/profiles', name), 'utf8'))
+    .concat(plain);
+  const odd = [
+    '',
+    '~',
+    '-1',
+    '.nan',
+    '[]',
+    '{}',
+    '"x"',
+    '*a',
+    '&a b',
+    '!!binary AA==',
+    '2026-01-01',
+    'constructor',
+    '__proto__',
+  ];
+
+  it('is never more than faulty, each fault at a line that is there', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...examples),
+        fc.array(fc.tuple(fc.nat(), fc.constantFrom('drop', 'twice', 'deeper', 'value'), fc.constantFrom(...odd)), {
+          minLength: 1,
+          maxLength: 3,
+        }),
+        (example, changes) => {
+          const lines = example.split('\n');
+          for (const [at, change, value] of changes) {
+            const i = at % lines.length;
+            if (change === 'drop') lines.splice(i, 1);
+            else if (change === 'twice') lines.splice(i, 0, lines[i] ?? '');
+            else if (change === 'deeper') lines[i] = ` ${lines[i] ?? ''}`;
+            else lines[i] = (lines[i] ?? '').replace(/: .*$/, `: ${value}`);
+            if (lines.length === 0) lines.push('');
+          }
+          const { config, faults } = readPickerConfig(lines.join('\n'), 'a.yaml');
+          expect(config === null).toBe(faults.length > 0);
+          for (const { line, message, cure } of faults) {
+            expect(line).toBeGreaterThanOrEqual(1);
+            expect(line).toBeLessThanOrEqual(lines.length + 1);
+            expect(message).toMatch(/./);
+            expect(cure).toMatch(/./);
+          }
+        },
+      ),
+      { numRuns: 3000, seed: 6 },
+    );
   });
 });
 

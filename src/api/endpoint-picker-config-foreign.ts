@@ -70,6 +70,6 @@ export function ofUnknownPlugin(type: string): { readonly message: string; reado
       ? families.find(([name]) => name.test(type))?.[1]
       : undefined;
   if (cure !== undefined) return { message: `is ${type}, which is not supported`, cure };
-  const hint = near === null ? '' : `did you mean \`${near}\`? `;
-  return { message: `is ${JSON.stringify(type)}, which is no plugin`, cure: `${hint}Known are ${known.join(', ')}` };
+  const message = `is ${JSON.stringify(type)}, which is no plugin`;
+  return { message, cure: near === null ? `name one of ${known.join(', ')}` : `did you mean \`${near}\`?` };
 }

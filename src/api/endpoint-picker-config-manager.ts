@@ -1,14 +1,14 @@
 import { Type } from 'typebox';
 import type { KVManagerAddress } from '../policies/kv-manager.ts';
 import type { KVCache } from './kv-cache.ts';
-import { port, urlPath } from './names.ts';
+import { port } from './names.ts';
 
 const longest = 60_000_000_000;
 const millisecond = 1_000_000;
 
 const label = '[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?';
 // Names and IPv4 addresses, or two colons at least: an IPv6 address.
-const hostPattern = `^(${label}(\\.${label})*|[0-9A-Fa-f]*:[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*)$`;
+export const hostPattern = `^(${label}(\\.${label})*|[0-9A-Fa-f]*:[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*)$`;
 
 /** Who is asked which share of a prompt each engine has cached; parameters of the scorers of v25.12 that ask. */
 export const managerParameters = {
@@ -21,7 +21,15 @@ export const managerParameters = {
     'x-words': 'an IP address or a name, without scheme, port and path',
   }),
   kvCacheManagerPort: port('Its port.', { default: 8080 }),
-  kvCacheManagerPath: urlPath('Path of the query.', '/match_sort'),
+  kvCacheManagerPath: Type.String({
+    minLength: 1,
+    maxLength: 1024,
+    // Printable ASCII without `#` and `?`.
+    pattern: '^/[!-"$->@-~]*$',
+    default: '/match_sort',
+    description: 'Path of the query.',
+    'x-words': 'a path that starts with `/`, of ASCII characters without blanks, `?` and `#`',
+  }),
   kvCacheManagerTimeout: Type.Integer({
     minimum: millisecond,
     maximum: longest,
@@ -31,12 +39,15 @@ export const managerParameters = {
   }),
 };
 
+/** An address as it stands in a URL. */
+export const literal = (host: string): string => (host.includes(':') ? `[${host}]` : host);
+
 /** A KV manager as a BackendGroup says it. */
 export function managerCache({ host, port, path, timeout }: KVManagerAddress): KVCache {
   const common = { path, timeout: durationOf(timeout) };
   if (/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(host) && host !== 'localhost')
     return { type: 'Manager', manager: { service: { name: host, port }, ...common } };
-  return { type: 'Manager', manager: { url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`, ...common } };
+  return { type: 'Manager', manager: { url: `http://${literal(host)}:${port}`, ...common } };
 }
 
 /** Milliseconds as `4s500ms`, rounded up. */

@@ -127,6 +127,31 @@ describe('the KV manager', () => {
   });
 });
 
+describe('whatever KV manager is accepted', () => {
+  const letters = fc.constantFrom(...'aZ09.:-_[]/?#@%ä \\'.split(''));
+  const host = fc.oneof(fc.ipV4(), fc.ipV6(), fc.domain(), fc.string({ unit: letters, maxLength: 12 }));
+
+  it('can be asked, and its scorer built', () => {
+    let accepted = 0;
+    fc.assert(
+      fc.property(host, fc.string({ unit: letters, maxLength: 8 }), (kvCacheManagerIP, rest) => {
+        const parameters = { kvCacheManagerIP, kvCacheManagerPath: `/${rest}` };
+        const result = decodePickerConfig(document([{ type: asker, parameters }]));
+        if (!result.ok) return;
+        accepted += 1;
+        const { kvCache, profile } = result.config;
+        if (kvCache.type !== 'Manager') throw new Error('nobody is asked');
+        const { service, url } = kvCache.manager;
+        expect(URL.canParse(url ?? `http://${service?.name}.default:${service?.port}`)).toBe(true);
+        const context = { states: new EndpointStates(8), random: () => 0.5, clock: { now: () => 0 } };
+        buildProfile(profile, registry, context);
+      }),
+      { numRuns: 2000, seed: 6 },
+    );
+    expect(accepted).toBeGreaterThan(100);
+  });
+});
+
 describe('saturation', () => {
   const detector = { name: 'd', type: 'utilization-detector', parameters: { queueDepthThreshold: 9 } };
   it.each([
@@ -199,6 +224,16 @@ describe('faults', () => {
       'featureGates[0]',
       'schedulingProfiles[0].plugins[0].pluginRef',
     ]);
+  });
+
+  it('of a misspelt plugin are told once, and not that it is missing', () => {
+    const refs = ['filter-by-pd-label', 'scorer-pd-buckett', 'pd-header-handler'];
+    const result = decodePickerConfig(document(types(...refs), profile(...refs)));
+    expect(result).toMatchObject({ ok: false, faults: [{ path: 'plugins[1].type' }] });
+    const misspelt = decodePickerConfig(
+      document(types('filter-by-pd-label', 'scorer-pd-bucket'), profile('filter-by-pd-label', 'scorer-pd-buckett')),
+    );
+    expect(misspelt).toMatchObject({ ok: false, faults: [{ path: 'schedulingProfiles[0].plugins[1].pluginRef' }] });
   });
 
   it('of a second profile are told once where its handler is none of ours', () => {

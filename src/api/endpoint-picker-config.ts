@@ -9,6 +9,7 @@ import { checkEnds, checkPickers, composed } from './endpoint-picker-config-comp
 import { curesOf } from './endpoint-picker-config-cures.ts';
 import { declaredPlugins, isPicker } from './endpoint-picker-config-declared.ts';
 import { Findings, type PickerNote } from './endpoint-picker-config-findings.ts';
+import { checkHosts } from './endpoint-picker-config-hosts.ts';
 import { managerCache } from './endpoint-picker-config-manager.ts';
 import { noteParameters } from './endpoint-picker-config-notes.ts';
 import { checkPairs, choosesPairs } from './endpoint-picker-config-pairs.ts';
@@ -70,13 +71,13 @@ function compiled(document: PickerDocument, faults: readonly Fault[]): DecodedPi
   refuseUnsupported(document, found);
   checkReferences(document, plugins, found);
   const saturation = saturationOf(document, plugins, found);
+  checkHosts(plugins.values(), found);
   noteParameters(plugins.values(), found);
+  const before = found.faults.length;
   const chosen = chosenProfile(document, plugins, found);
-  if (chosen !== null) {
-    checkPickers(chosen, found);
-    if (choosesPairs(chosen)) checkPairs(chosen, found);
-    else checkEnds(chosen, found);
-  }
+  // What is misspelt may be what seems to be missing.
+  const told = found.faults.length === before && [...plugins.values()].every(({ kind }) => kind !== null);
+  if (chosen !== null && told) checkComposition(chosen, found);
   if (chosen === null || found.faults.length > 0) return { ok: false, faults: found.faults };
   const profile = composed(chosen);
   const config = {
@@ -87,6 +88,12 @@ function compiled(document: PickerDocument, faults: readonly Fault[]): DecodedPi
     fallbacks: fallbacksOf(chosen),
   };
   return { ok: true, config, notes: found.notes };
+}
+
+function checkComposition(chosen: Chosen, found: Findings): void {
+  checkPickers(chosen, found);
+  if (choosesPairs(chosen)) checkPairs(chosen, found);
+  else checkEnds(chosen, found);
 }
 
 /** The reference's pickers count the pick itself. */

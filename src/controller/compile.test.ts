@@ -18,7 +18,7 @@ import {
   type GroupSurroundings,
 } from './compile.ts';
 import { met, unmet } from './conditions.ts';
-import { poolGroupOf } from './pools/pool-groups.ts';
+import { poolGroupOf } from './pools/pool-ref.ts';
 
 const context: PluginContext = { states: readyStates(4), random: () => 0, clock: { now: () => 1 } };
 

@@ -13,7 +13,7 @@ import type { SchedulingProfile } from '../router/profile.ts';
 import { RoutingTable } from '../router/table.ts';
 import type { BackendRef } from '../api/backend-refs.ts';
 import { met, unmet, type Condition, type Verdict } from './conditions.ts';
-import { groupsOfPools, refKey } from './pools/pool-groups.ts';
+import { groupsOfPools, refKey } from './pools/pool-ref.ts';
 import { refsCondition, type Referent } from './references.ts';
 
 /** A policy that was never valid: its requests are refused, so that a wider policy does not take them. */

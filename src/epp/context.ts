@@ -40,6 +40,7 @@ export interface PickerContext {
   readonly clock: Clock;
   readonly log: Log;
   readonly deadlines: Deadlines;
+  /** Request bodies that are held; one for all pickers of a process. */
   readonly bodies: BodyBudget;
   readonly scratch: ScratchRequest;
   /** One for all calls, since a message is read to its end before the next. */

@@ -1,8 +1,8 @@
-import { BodyBudget, type BodyLimits } from '../openai/body-budget.ts';
+import type { BodyBudget } from '../openai/body-budget.ts';
 import { ScratchRequest } from '../openai/scratch-request.ts';
 import { Deadlines } from '../router/deadlines.ts';
 import type { CallHandler, CallStream } from './carrier/carrier.ts';
-import type { PickerContext, PickerSettings } from './context.ts';
+import type { PickerContext } from './context.ts';
 import { Exchange } from './exchange.ts';
 import { RequestDecoder } from './wire/decode.ts';
 
@@ -14,12 +14,10 @@ export const defaultFallbacks = 2;
 /** What the picker needs from the rest of the house. */
 export interface EndpointPickerDependencies extends Pick<
   PickerContext,
-  'store' | 'router' | 'states' | 'feedback' | 'telemetry' | 'metrics' | 'clock' | 'log'
+  'settings' | 'store' | 'router' | 'states' | 'feedback' | 'telemetry' | 'metrics' | 'clock' | 'log' | 'bodies'
 > {
-  readonly limits: BodyLimits;
   /** 32 bits that the keys of prompts depend on; the same for all who read one index. */
   readonly promptSecret: number;
-  readonly settings: PickerSettings;
 }
 
 /** Takes ext_proc calls and answers each with a decision. */
@@ -32,12 +30,11 @@ export class EndpointPicker {
   private active = 0;
 
   constructor(dependencies: EndpointPickerDependencies) {
-    const { limits, promptSecret, ...shared } = dependencies;
-    this.bodies = new BodyBudget(limits);
+    const { promptSecret, ...shared } = dependencies;
+    this.bodies = shared.bodies;
     this.deadlines = new Deadlines(shared.clock);
     this.context = {
       ...shared,
-      bodies: this.bodies,
       deadlines: this.deadlines,
       scratch: new ScratchRequest(promptSecret),
       decoder: new RequestDecoder(),

@@ -1,5 +1,4 @@
 import { BodyBuffer } from '../openai/body-budget.ts';
-import { debugHeaders } from '../openai/debug-headers.ts';
 import { errorText } from '../observability/log.ts';
 import type { Timed } from '../router/deadlines.ts';
 import { RoutingError } from '../router/errors.ts';
@@ -10,21 +9,21 @@ import type { PickerContext } from './context.ts';
 import { immediateError, immediateJson } from './immediate.ts';
 import { admit, bodyFor, intake, knownOf, wayOf, type Heard, type Intake } from './intake.ts';
 import { ModelRestorer } from './model-restorer.ts';
+import { OutgoingBody } from './outgoing-body.ts';
 import { Placement } from './placement.ts';
 import { requestChange } from './request-change.ts';
 import { RequestHead } from './request-head.ts';
-import { answerOf } from './response-head.ts';
-import { Body, encodePiece, pieceBytes, sendBody } from './wire/body.ts';
+import { answerOf, responseChange } from './response-head.ts';
+import { Body, sendBody } from './wire/body.ts';
 import {
   encodeImmediate,
   encodeRequestHeaders,
   encodeResponseHeaders,
-  requestTrailersUnchanged,
   responseHeadersUnchanged,
   responseTrailersUnchanged,
 } from './wire/encode.ts';
 import { Phase, type ProcessingRequest } from './wire/request.ts';
-import type { Immediate, SetHeader } from './wire/response.ts';
+import type { Immediate } from './wire/response.ts';
 import { WireError } from './wire/wire-error.ts';
 
 /** How far the request has come; `moot` once somebody has answered it before its end. */
@@ -35,8 +34,6 @@ const Reply = { none: 0, body: 1, ended: 2 } as const;
 type Reply = (typeof Reply)[keyof typeof Reply];
 
 const empty = Buffer.alloc(0);
-const nothingRemoved: readonly string[] = Object.freeze([]);
-const lengthRemoved: readonly string[] = Object.freeze(['content-length']);
 
 /** A message that cannot come where it came. */
 class OutOfOrder extends Error {
@@ -58,9 +55,8 @@ export class Exchange implements CallHandler, Timed {
   private heard: Heard | null = null;
   private body: BodyBuffer | null = null;
   private placement: Placement | null = null;
-  /** The body on its way to the engine, and how much of it is gone. */
-  private outgoing: Buffer | null = null;
-  private sent = 0;
+  /** The body while it is on its way to the engine. */
+  private outgoing: OutgoingBody | null = null;
   private hasTrailers = false;
   /** Puts the model's name back into the answer where the request's was changed. */
   private restorer: ModelRestorer | null = null;
@@ -198,7 +194,9 @@ export class Exchange implements CallHandler, Timed {
     known.then(
       (found) => this.resumeWith(read, placement, found),
       // A look-up does not reject; should one do so, it costs one request and not the process.
-      (fault: unknown) => this.fail(fault),
+      (fault: unknown) => {
+        if (this.stage === Stage.deciding) this.fail(fault);
+      },
     );
   }
 
@@ -230,33 +228,17 @@ export class Exchange implements CallHandler, Timed {
     this.stage = Stage.answered;
     this.deadline = Infinity;
     this.stream.send(encodeRequestHeaders(change));
-    if (this.body === null) this.sendTrailers();
-    else {
-      this.outgoing = bytes;
-      this.pump();
-    }
+    if (this.body === null) return;
+    this.outgoing = new OutgoingBody(this.stream, bytes, this.hasTrailers);
+    this.pump();
   }
 
-  /** Sends of the request's body what the gateway takes. */
+  /** Sends of the request's body what the gateway takes; what is gone is held no more. */
   private pump(): void {
-    const { outgoing, stream } = this;
-    if (outgoing === null) return;
-    for (let flowing = true; flowing;) {
-      const end = Math.min(this.sent + pieceBytes, outgoing.length);
-      const isLast = end === outgoing.length;
-      flowing = stream.send(encodePiece(Body.request, outgoing.subarray(this.sent, end), isLast && !this.hasTrailers));
-      this.sent = end;
-      if (!isLast) continue;
-      this.outgoing = null;
-      this.body?.drop();
-      this.sendTrailers();
-      this.endIfIdle();
-      return;
-    }
-  }
-
-  private sendTrailers(): void {
-    if (this.hasTrailers) this.stream.send(requestTrailersUnchanged);
+    if (this.outgoing?.pump() !== true) return;
+    this.outgoing = null;
+    this.body?.drop();
+    this.endIfIdle();
   }
 
   private onResponseHeaders(request: ProcessingRequest): void {
@@ -266,14 +248,20 @@ export class Exchange implements CallHandler, Timed {
     const answered = answerOf(request, this.stage === Stage.moot);
     this.placement?.onAnswer(answered);
     if (this.placement === null) this.context.telemetry.refused(answered.status);
-    const set = this.responseHeaders(request.served);
-    const remove = this.restorer === null ? nothingRemoved : lengthRemoved;
-    this.stream.send(
-      set.length === 0
-        ? responseHeadersUnchanged
-        : encodeResponseHeaders({ set, remove, clearRouteCache: false, destination: null }),
-    );
+    this.stream.send(this.responseHeaders(request.served));
     if (request.endOfStream) this.endReply();
+  }
+
+  private responseHeaders(served: string): Uint8Array {
+    const { heard, placement, context } = this;
+    // Nothing is known of a request whose headers have not come.
+    if (heard === null) return responseHeadersUnchanged;
+    const told = {
+      requestId: heard.head.requestId,
+      served: context.settings.conformance ? served : '',
+      isRenamed: this.restorer !== null,
+    };
+    return encodeResponseHeaders(responseChange(placement, told));
   }
 
   /** The gateway has answered by itself, before the request was whole or decided. */
@@ -281,19 +269,6 @@ export class Exchange implements CallHandler, Timed {
     this.stage = Stage.moot;
     this.deadline = Infinity;
     this.body?.drop();
-  }
-
-  private responseHeaders(served: string): SetHeader[] {
-    const { heard, placement, context } = this;
-    const set: SetHeader[] = [];
-    if (heard !== null) set.push({ name: 'x-request-id', value: heard.head.requestId });
-    if (context.settings.conformance && served !== '') {
-      set.push({ name: 'x-conformance-test-served-endpoint', value: served });
-    }
-    if (placement === null || placement.decision === null || !placement.explains) return set;
-    const debug = debugHeaders(placement.decision, placement.taken.policy);
-    for (let i = 0; i < debug.length; i += 2) set.push({ name: debug[i], value: debug[i + 1] });
-    return set;
   }
 
   private onResponseBody(request: ProcessingRequest): void {

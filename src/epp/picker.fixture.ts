@@ -1,6 +1,7 @@
 import { backend, endpoint, group, policy, readyStates } from '../../test/fixtures/fleet.ts';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
 import { InferenceExtensionMetrics } from '../observability/inference-extension-metrics.ts';
+import { BodyBudget } from '../openai/body-budget.ts';
 import { createLog } from '../observability/log.ts';
 import type { RequestResult, Telemetry } from '../observability/telemetry.ts';
 import type { Backend, BackendGroup, RoutingPolicy } from '../router/policy.ts';
@@ -103,7 +104,10 @@ export function openRoom(options: RoomOptions = {}): Room {
     metrics,
     clock,
     log: createLog((line) => void room.logged.push(line)),
-    limits: { maxBody: options.maxBody ?? 4 * 1024 * 1024, maxBuffered: options.maxBuffered ?? 16 * 1024 * 1024 },
+    bodies: new BodyBudget({
+      maxBody: options.maxBody ?? 4 * 1024 * 1024,
+      maxBuffered: options.maxBuffered ?? 16 * 1024 * 1024,
+    }),
     promptSecret: 1,
     settings: {
       deadline,

@@ -204,6 +204,15 @@ describe('What has to be asked for first', () => {
     call.close();
   });
 
+  it('may fail then, too, and the gateway goes on with its answer', async () => {
+    const call = placed(room).replyHead(504);
+    refuse(new Error('a look-up'));
+    await turn();
+    expect(call.ended).toBeNull();
+    call.replyBody('late', true).halfClose();
+    expect(call.kinds()).toEqual(['responseHeaders', 'responseBody']);
+  });
+
   it('costs the request, and not the process, where it fails against its contract', async () => {
     const call = placed(room);
     refuse(new Error('a look-up'));

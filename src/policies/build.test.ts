@@ -112,7 +112,13 @@ describe('buildProfile', () => {
       'scorers[1].type',
       /known are .*scorer-auto/,
     ],
-    ['an unknown picker', { picker: { type: 'scorer-auto' } }, 'Invalid', 'picker.type', /known are picker-min-random/],
+    [
+      'an unknown picker',
+      { picker: { type: 'scorer-auto' } },
+      'Invalid',
+      'picker.type',
+      /known are .*picker-min-random/,
+    ],
     [
       'a name that every object has by birth',
       { scorers: [{ type: 'constructor' }] },

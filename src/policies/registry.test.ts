@@ -133,10 +133,10 @@ describe('the registry', () => {
         const parameters: unknown = Value.Default(definition.parameters, strategy[definition.member] ?? {});
         expect(Value.Check(definition.parameters, parameters)).toBe(true);
       } else {
-        expect(strategy.type).toBe('Profile');
-        const context = contextOf(readyStates(1));
-        const profile = buildProfile(strategy.profile as ProfileSpec, registry, context);
-        expect(profile.parts.description).toContain(type);
+        const pairs = ofPairs.includes(definition.kind);
+        if (!pairs) expect(strategy.type).toBe('Profile');
+        const spec = pairs ? pickerProfile(example) : (strategy.profile as ProfileSpec);
+        expect(buildProfile(spec, registry, contextOf(readyStates(1))).parts.description).toContain(type);
       }
     },
   );

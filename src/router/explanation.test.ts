@@ -19,6 +19,7 @@ import type { Attempts } from './decision.ts';
 import type { Explanation } from './explanation.ts';
 import type { DecisionObserver } from './observer.ts';
 import type { Backend, RoutingPolicy } from './policy.ts';
+import { SchedulingProfile } from './profile.ts';
 import { Router, type RouterDependencies } from './router.ts';
 import { Flag, type EndpointStates } from './states.ts';
 
@@ -184,6 +185,18 @@ describe('endpoints that were no candidates', () => {
       'e1: filter-by-label: no label gpu, not h100',
       'e2*',
     ]);
+  });
+
+  it('say which filter has dropped them, where it does not say why', () => {
+    const setup = world([fleet(2)]);
+    const { profile: made } = setup.policy;
+    if (made === null) throw new Error('the policy has a profile');
+    const filters = [{ keep: (_request: unknown, { slot }: { readonly slot: number }) => slot > 0 }];
+    const filtered = {
+      ...setup.policy,
+      profile: new SchedulingProfile({ ...made.parts, filters, filterTypes: ['odd'] }),
+    };
+    expect(outcomes(explain({ ...setup, policy: filtered }))).toEqual(['e0: odd', 'e1*']);
   });
 
   it('belong to a backend that was not drawn, or could not be', () => {

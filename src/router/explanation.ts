@@ -1,16 +1,10 @@
-import type { Candidates } from './candidates.ts';
-import type { Attempts } from './decision.ts';
+import type { DecisionView } from './decision-view.ts';
 import type { Endpoint } from './endpoint.ts';
-import type { Backend, RoutingPolicy } from './policy.ts';
-import type { SchedulingProfile, ScoreBreakdown, ScorePart } from './profile.ts';
-import type { EndpointReadiness } from './readiness.ts';
-import type { InferenceRequest } from './request.ts';
+import type { Backend } from './policy.ts';
+import type { SchedulingProfile, ScorePart } from './profile.ts';
 import { outReason } from './out-reasons.ts';
-import type { MemberScore } from './pair-breakdown.ts';
 import type { PairRole } from './pair-grouping.ts';
-import type { Pairs } from './pairs.ts';
 import { servedByAny, servesModel } from './served.ts';
-import type { EndpointStates } from './states.ts';
 
 /** Longest model name that is repeated; names come from clients. */
 const longestModel = 256;
@@ -78,32 +72,6 @@ export interface ExplainedEndpoint {
   readonly pdGroup?: string;
   /** Weighted load that decides among members of a group that cost the same. */
   readonly charge?: number;
-}
-
-/** The pairs that a decision chose among. */
-export interface PairsView {
-  readonly pairs: Pairs;
-  readonly members: ReadonlyMap<Endpoint, MemberScore>;
-}
-
-/** A decision just made, before its place is reserved: the states are still those that it saw. */
-export interface DecisionView {
-  readonly states: EndpointStates;
-  readonly readiness: EndpointReadiness | null;
-  readonly policy: RoutingPolicy;
-  readonly profile: SchedulingProfile;
-  readonly request: InferenceRequest;
-  readonly attempts: Attempts;
-  /** Null where none could take the request. */
-  readonly backend: Backend | null;
-  /** Those of the backend; where pairs share the work, the leaders of the chosen group. */
-  readonly candidates: Candidates;
-  /** Of the pick among the candidates. */
-  readonly index: number;
-  /** Of the candidates, in their order. */
-  readonly breakdown: readonly ScoreBreakdown[];
-  /** Null where endpoints answer by themselves, and where there was no group to choose from. */
-  readonly paired: PairsView | null;
 }
 
 /** Makes the explanation of a decision. Changes nothing. */

@@ -1,5 +1,5 @@
+import type { DecisionView } from './decision-view.ts';
 import type { Endpoint } from './endpoint.ts';
-import type { DecisionView } from './explanation.ts';
 import { isAllowed } from './openness.ts';
 import type { PairGroup, PairRole } from './pair-grouping.ts';
 import type { Backend } from './policy.ts';
@@ -16,8 +16,8 @@ export function outReason(view: DecisionView, { group }: Backend, endpoint: Endp
   if (reason !== null) return reason;
   if (grouping.roleOf(endpoint) === 'leader' && !isAllowed(endpoint, view.attempts.only)) return subset;
   const name = grouping.groupOf(endpoint);
-  const own = grouping.groupsOf(group.endpoints).find((each) => each.name === name);
-  return own === undefined ? null : lackReason(view, own);
+  const [own] = grouping.groupsOf(group.endpoints).filter((each) => each.name === name);
+  return lackReason(view, own);
 }
 
 const subset = 'not in the subset that the gateway allows';

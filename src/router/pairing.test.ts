@@ -343,6 +343,26 @@ describe.each(specs)('whatever the fleet, %s', (_name, spec) => {
     );
   });
 
+  it('is what an explanation has said it would be', () => {
+    fc.assert(
+      fc.property(scene, fc.nat(20), (asked, before) => {
+        const backends = made(asked).policy.backends;
+        let chance = seeded(asked.seed);
+        const setup = world(backends, spec, () => chance());
+        setup.states.waiting.set(asked.loads.slice(0, setup.states.capacity));
+        setup.states.warmth[0] = 0.5;
+        for (let i = 0; i < before; i++) tryDecide(setup);
+        chance = seeded(asked.seed + 1);
+        const picked = setup.router.explain(setup.policy, request())?.picked;
+        chance = seeded(asked.seed + 1);
+        const decision = tryDecide(setup);
+        const said = picked && [picked.endpoint, picked.handover?.prefill, picked.handover?.decode];
+        expect(decision === null ? null : chosen(decision)).toEqual(said);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it('leaves the books empty when all have ended, in whatever order', () => {
     const acts = fc.array(fc.record({ which: fc.nat(), act: fc.constantFrom('decide', 'firstByte', 'release') }), {
       maxLength: 40,

@@ -1,7 +1,8 @@
 import { Candidates } from './candidates.ts';
 import { firstAttempt, type Attempts, type Decision } from './decision.ts';
 import type { Endpoint } from './endpoint.ts';
-import { explainDecision, type DecisionView, type Explanation } from './explanation.ts';
+import type { DecisionView } from './decision-view.ts';
+import { explainDecision, type Explanation } from './explanation.ts';
 import { Fallbacks } from './fallbacks.ts';
 import type { DecisionObserver } from './observer.ts';
 import { isAllowed, isOpen, keptByAll } from './openness.ts';

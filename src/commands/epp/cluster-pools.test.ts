@@ -4,7 +4,9 @@ import { HttpKubeClient } from '../../controller/kube/http-client.ts';
 import type { ResourceSnapshot } from '../../controller/resource-snapshot.ts';
 import { createLog } from '../../observability/log.ts';
 import { wallClock } from '../wall-clock.ts';
+import { defaultBounds } from '../../router/saturation.ts';
 import { ClusterPools } from './cluster-pools.ts';
+import type { ConfigInForce } from './picker-config.ts';
 
 const own = '/apis/hermes-router.io/v1alpha1';
 const poolsPath = '/apis/inference.networking.k8s.io/v1/namespaces/a/inferencepools';
@@ -34,13 +36,17 @@ function discovery(replies: Readonly<Record<string, Reply>>): void {
 }
 
 function start(...names: string[]): void {
+  startWith(null, ...names);
+}
+
+function startWith(config: ConfigInForce | null, ...names: string[]): void {
   const log = createLog((line) => lines.push(line));
   pools = new ClusterPools({
     client: new HttpKubeClient({ connection: server.connection, clock: wallClock, version: '0' }),
     routerClass: 'hermes',
     allowExternalTargets: true,
     pools: names.map((name) => ({ namespace: 'a', name })),
-    config: null,
+    config,
     clock: wallClock,
     log,
   });
@@ -64,7 +70,7 @@ describe('pools of a cluster', () => {
     expect(policiesInForce()).toEqual(['InferencePool:pool']);
     expect(pools.groups).toEqual([new Set(['a/InferencePool:pool'])]);
     expect(server.count(({ path }) => path.startsWith(`${own}/`))).toBe(0);
-    expect(lines.join()).toContain('no BackendGroups and RoutingPolicies');
+    expect(lines.join()).toContain('no kinds of hermes-router.io');
     expect(lines.join()).not.toContain('"level":"warn","msg":"cannot list');
   });
 
@@ -79,6 +85,43 @@ describe('pools of a cluster', () => {
     await until(() => pools.notReady() === null);
     expect(snapshots.map(({ policies }) => policies.length)).not.toContain(0);
     expect(policiesInForce()).toEqual(['p']);
+  });
+
+  it('are picked for as a configuration says, with the engines that a BackendGroup describes', async () => {
+    discovery({ [own]: kinds('backendgroups', 'routingpolicies') });
+    server.put(poolsPath, pool('pool'));
+    server.put(`${own}/namespaces/a/backendgroups`, {
+      metadata: { name: 'g', namespace: 'a', uid: '1', generation: 1 },
+      spec: { engine: 'SGLang', discovery: { type: 'InferencePool', inferencePool: { name: 'pool' } } },
+    });
+    const profile = { picker: { type: 'picker-round-robin' } };
+    const current = {
+      name: 'd',
+      profile,
+      kvCache: { type: 'None' as const },
+      saturation: defaultBounds,
+      fallbacks: null,
+    };
+    let told = false;
+    startWith(
+      {
+        current,
+        start: (changed) => {
+          told = true;
+          changed();
+        },
+        gauges: () => [],
+        close: () => undefined,
+      },
+      'pool',
+    );
+    await until(() => pools.notReady() === null);
+    expect(told).toBe(true);
+    expect(snapshots.at(-1)?.groups.map(({ spec }) => spec.engine)).toEqual(['SGLang']);
+    expect(snapshots.at(-1)?.policies.map(({ resource }) => resource.spec.strategy)).toEqual([
+      { type: 'Profile', profile },
+    ]);
+    expect(server.count(({ path }) => path.endsWith('/routingpolicies'))).toBe(0);
   });
 
   it('are ready as soon as one of them is there, and say which none is', async () => {

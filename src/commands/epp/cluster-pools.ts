@@ -3,10 +3,11 @@ import { keyOf } from '../../controller/compile.ts';
 import type { DiscoveryIndex } from '../../controller/discovery/discovery-index.ts';
 import type { KubeClient } from '../../controller/kube/contract.ts';
 import type { Objectives } from '../../controller/pools/objectives.ts';
-import type { PoolName } from '../../controller/pools/pool-groups.ts';
+import type { PoolName } from '../../controller/pools/pool-ref.ts';
 import { PoolPlanner } from '../../controller/pools/pool-planner.ts';
 import type { ResourceSnapshot } from '../../controller/resource-snapshot.ts';
 import type { Secrets } from '../../controller/secrets.ts';
+import type { ResourceKind } from '../../controller/watched.ts';
 import type { Log } from '../../observability/log.ts';
 import type { GaugeSource } from '../../observability/metrics.ts';
 import type { Clock } from '../../router/clock.ts';
@@ -24,7 +25,7 @@ export interface ClusterPoolsOptions {
   readonly routerClass: string;
   readonly allowExternalTargets: boolean;
   readonly pools: readonly PoolName[];
-  /** With a configuration, BackendGroups and RoutingPolicies are not read at all. */
+  /** With a configuration, RoutingPolicies are not read. */
   readonly config: ConfigInForce | null;
   readonly clock: Clock;
   readonly log: Log;
@@ -38,25 +39,27 @@ export class ClusterPools implements PickerSource {
   private readonly driver: ClusterDriver;
   private readonly watch: ObjectiveWatch;
   private readonly resources: ClusterResources;
-  /** A cluster may be without our kinds; then a pool is picked for as its configuration or Auto says. */
+  /** A cluster may be without our kinds; then pools have default settings, and Auto where no configuration says more. */
   private readonly gate: KindGate;
 
   constructor(options: ClusterPoolsOptions) {
     this.options = options;
-    const { client, pools, allowExternalTargets, clock, log } = options;
+    const { client, pools, allowExternalTargets, config, clock, log } = options;
     const namespaces = [...new Set(pools.map(({ namespace }) => namespace))];
     this.planner = new PoolPlanner(pools, 'cluster');
     this.watch = new ObjectiveWatch({ client, namespaces, clock, log });
+    const kinds: readonly ResourceKind[] = config === null ? ['BackendGroup', 'RoutingPolicy'] : ['BackendGroup'];
     this.resources = new ClusterResources({
       ...options,
+      kinds,
       scope: namespaces,
       onChange: () => this.driver.changed(),
       onStatus: () => undefined,
     });
     this.gate = new KindGate({
-      ask: () => kindsStay(client, ['BackendGroup', 'RoutingPolicy']),
+      ask: () => kindsStay(client, kinds),
       onChange: () => this.gateChanged(),
-      what: 'BackendGroups and RoutingPolicies',
+      what: kinds.join(', '),
       clock,
       log,
     });
@@ -84,15 +87,14 @@ export class ClusterPools implements PickerSource {
   }
 
   start(driven: Driven): void {
-    const { config } = this.options;
     this.driver.start(driven);
     this.watch.start();
-    if (config === null) this.gate.start();
-    else config.start(() => this.driver.changed());
+    this.gate.start();
+    this.options.config?.start(() => this.driver.changed());
   }
 
   notReady(): string | null {
-    if (this.base(new Map()) === null) return 'the resources have not been read from the API server yet';
+    if (this.groups.length === 0) return 'the resources have not been read from the API server yet';
     if (!this.driver.synced) return 'discovery has not been read from the API server yet';
     const { pools } = this.options;
     // One pool that is missing takes no requests from the others.
@@ -115,7 +117,7 @@ export class ClusterPools implements PickerSource {
 
   private gateChanged(): void {
     if (this.gate.state === 'there') this.resources.start();
-    else this.options.log.info('the cluster has no BackendGroups and RoutingPolicies; pools are picked for by Auto');
+    else this.options.log.info('the cluster has no kinds of hermes-router.io; pools have default settings');
     this.driver.changed();
   }
 
@@ -130,7 +132,7 @@ export class ClusterPools implements PickerSource {
   /** What there is besides the pools; null while it has not been read. */
   private base(secrets: Secrets): ResourceSnapshot | null {
     const { config } = this.options;
-    if (config !== null) return config.current === null ? null : { ...nothing, secrets };
+    if (config !== null && config.current === null) return null;
     if (this.gate.state === 'unknown') return null;
     return this.gate.state === 'absent' ? { ...nothing, secrets } : this.resources.snapshot(secrets);
   }

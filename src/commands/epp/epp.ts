@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { BodyBudget } from '../../openai/body-budget.ts';
 import { adminApp, metricsApp, type AdminSources } from '../../observability/admin-server.ts';
 import { createCarrier } from '../../epp/carrier/server.ts';
 import type { Carrier } from '../../epp/carrier/carrier.ts';
@@ -104,7 +105,7 @@ async function serve(flags: PickerFlags, log: Log): Promise<number> {
     metrics,
     clock,
     log: calm,
-    limits,
+    bodies: new BodyBudget(limits),
     promptSecret,
   };
   const pools = new Pools({ addresses, source, fixed: settings.fixed, shared });

@@ -1,6 +1,6 @@
 import { keyOf } from '../../controller/compile.ts';
 import { Objectives, objectivesIn } from '../../controller/pools/objectives.ts';
-import type { PoolName } from '../../controller/pools/pool-groups.ts';
+import type { PoolName } from '../../controller/pools/pool-ref.ts';
 import { PoolPlanner, type PoolPlan } from '../../controller/pools/pool-planner.ts';
 import type { ResourceSnapshot } from '../../controller/resource-snapshot.ts';
 import type { Log } from '../../observability/log.ts';

@@ -1,4 +1,4 @@
-import type { PoolName } from '../../controller/pools/pool-groups.ts';
+import type { PoolName } from '../../controller/pools/pool-ref.ts';
 import { listenFlag, listFlag, sourceDefaults, type FlagValues, type ListenAddress } from '../flags.ts';
 import { UsageError } from '../io.ts';
 

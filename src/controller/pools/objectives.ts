@@ -2,7 +2,7 @@ import { poolGroup } from '../../api/backend-refs.ts';
 import { parseDocuments } from '../../api/documents.ts';
 import { fieldsOf, textOf } from '../discovery/fields.ts';
 import { placeOf } from '../discovery/object-view.ts';
-import type { PoolName } from './pool-groups.ts';
+import type { PoolName } from './pool-ref.ts';
 
 /** API groups and versions of InferenceObjective; of two objects by one name the first group's counts. */
 export const objectiveApis = ['llm-d.ai/v1alpha2', 'inference.networking.x-k8s.io/v1alpha2'] as const;

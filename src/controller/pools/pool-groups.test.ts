@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { decodeResource, type Resource } from '../../api/decode.ts';
-import { groupsOfPools, poolGroupOf, PoolGroups } from './pool-groups.ts';
+import { PoolGroups } from './pool-groups.ts';
+import { groupsOfPools, poolGroupOf } from './pool-ref.ts';
 import type { ResourceSnapshot } from '../resource-snapshot.ts';
 
 const made = (kind: string, name: string, spec: object, namespace = 'ns'): Resource => {

@@ -5,7 +5,7 @@ import type { PickerConfig } from '../../api/endpoint-picker-config.ts';
 import { apiVersion } from '../../api/resource.ts';
 import { keyOf, type AcceptedPolicy, type BrokenPolicy } from '../compile.ts';
 import type { ResourceSnapshot } from '../resource-snapshot.ts';
-import { poolGroupName, poolGroupOf, poolKeyOf, refKey, type PoolName } from './pool-groups.ts';
+import { poolGroupName, poolGroupOf, poolKeyOf, refKey, type PoolName } from './pool-ref.ts';
 
 /** What is to be in force for some pools. */
 export interface PoolPlan {

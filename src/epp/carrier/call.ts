@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { GrpcStatus, type AcceptCall, type CallHandler, type CallStream } from './carrier.ts';
+import type { Peer } from './peer.ts';
 import { close, percentEncoded, trailersOnly } from './trailers.ts';
 import { FrameError, MessageReader } from './message-reader.ts';
 
@@ -9,15 +10,23 @@ export interface CallHost {
   onCallOver(call: Call): void;
 }
 
-const responseHeaders = Object.freeze({ ':status': 200, 'content-type': 'application/grpc' });
+/** Name, value, name, value: as an array they need not be copied for each call. */
+const responseHeaders = Object.freeze([':status', '200', 'content-type', 'application/grpc']);
 const untilTrailers = Object.freeze({ waitForTrailers: true, sendDate: false });
 const prefixBytes = 5;
 /** Messages over this are written beside their prefix; smaller ones are cheaper to copy behind it. */
 const copiedBytes = 16 * 1024;
 
+/** Where a stream keeps its call. */
+const callOf = Symbol('call');
+interface Owned {
+  readonly [callOf]: Call;
+}
+
 /** One call on one HTTP/2 stream. */
 export class Call implements CallStream {
   private readonly stream: ServerHttp2Stream;
+  private readonly peer: Peer;
   private readonly host: CallHost;
   private readonly reader = new MessageReader();
   private handler: CallHandler = nobody;
@@ -34,26 +43,27 @@ export class Call implements CallStream {
   private broken = false;
   private trailersSent = false;
 
-  constructor(stream: ServerHttp2Stream, host: CallHost) {
+  constructor(stream: ServerHttp2Stream, peer: Peer, host: CallHost) {
     this.stream = stream;
+    this.peer = peer;
     this.host = host;
   }
 
   /** Hands the call to its handler. */
   start(accept: AcceptCall): void {
-    const { stream } = this;
-    stream.on('close', () => this.over());
-    stream.on('aborted', () => this.abort());
+    const stream = Object.assign(this.stream, { [callOf]: this });
+    stream.on('close', Call.onClose);
+    stream.on('aborted', Call.onAborted);
     stream.on('error', ignore);
-    stream.on('end', () => this.takeEnd());
-    stream.on('drain', () => this.drained());
-    stream.on('wantTrailers', () => this.sendTrailers());
+    stream.on('end', Call.onEnd);
+    stream.on('drain', Call.onDrain);
+    stream.on('wantTrailers', Call.onWantTrailers);
     try {
       this.handler = accept(this);
     } catch (error) {
       this.fail(error);
     }
-    stream.on('data', (chunk: Buffer) => this.take(chunk));
+    stream.on('data', Call.onData);
     if (this.paused) stream.pause();
   }
 
@@ -119,6 +129,32 @@ export class Call implements CallStream {
     this.stream.uncork();
   }
 
+  // Listeners for all calls: seven closures a call would be garbage for each request.
+
+  private static onData(this: Owned, chunk: Buffer): void {
+    this[callOf].take(chunk);
+  }
+
+  private static onEnd(this: Owned): void {
+    this[callOf].takeEnd();
+  }
+
+  private static onDrain(this: Owned): void {
+    this[callOf].drained();
+  }
+
+  private static onWantTrailers(this: Owned): void {
+    this[callOf].sendTrailers();
+  }
+
+  private static onAborted(this: Owned): void {
+    this[callOf].abort();
+  }
+
+  private static onClose(this: Owned): void {
+    this[callOf].over();
+  }
+
   private open(): boolean {
     return this.status === null && !this.broken;
   }
@@ -174,13 +210,14 @@ export class Call implements CallStream {
   /** The peer reset the stream, or its connection is gone. */
   private abort(): void {
     this.broken = true;
+    if (!this.stream.headersSent) this.peer.abandoned();
     // A reset without an error code, which is what Envoy sends, leaves the stream waiting for a reader.
     process.nextTick(destroy, this.stream);
   }
 
   /** Trailers alone, where nothing has been said yet. */
   private refuse(): void {
-    this.stream.respond({ ...responseHeaders, ...this.trailers() }, trailersOnly);
+    this.stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...this.trailers() }, trailersOnly);
     this.trailersSent = true;
     this.partWithPeer();
   }

@@ -1,23 +1,35 @@
-import type { Http2SecureServer, Http2Server, ServerHttp2Session } from 'node:http2';
+import type {
+  Http2SecureServer,
+  Http2Server,
+  IncomingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from 'node:http2';
 import { Server, type Socket } from 'node:net';
 import type { Clock } from '../../router/clock.ts';
+import { Peer } from './peer.ts';
 
 /** How long a peer may take to speak HTTP/2, or TLS, at all. */
 export const handshakeMilliseconds = 10_000;
 /** Bytes that a peer may have under way on one connection: much, since each stream has a window of its own. */
 const connectionWindow = 64 * 1024 * 1024;
 
-/** The connections of a server, and how they end. */
+/** Takes a stream that a peer has opened. */
+export type TakeStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer) => void;
+
+/** The connections of a server, and how they begin and end. */
 export class Connections {
   private readonly server: Http2Server | Http2SecureServer;
   private readonly clock: Clock;
+  private readonly take: TakeStream;
   private readonly sockets = new Set<Socket>();
   private readonly sessions = new Set<ServerHttp2Session>();
   private closing = false;
 
-  constructor(server: Http2Server | Http2SecureServer, clock: Clock) {
+  constructor(server: Http2Server | Http2SecureServer, clock: Clock, take: TakeStream) {
     this.server = server;
     this.clock = clock;
+    this.take = take;
     server.on('connection', (socket: Socket) => {
       this.sockets.add(socket);
       socket.on('close', () => this.sockets.delete(socket));
@@ -51,6 +63,8 @@ export class Connections {
       this.sessions.delete(session);
     });
     session.setLocalWindowSize(connectionWindow);
+    const peer = new Peer(session, this.clock);
+    session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => this.take(stream, headers, peer));
     if (this.closing) session.close();
   }
 }

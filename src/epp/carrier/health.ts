@@ -1,4 +1,5 @@
 import { bytesTag, Cursor } from '../wire/cursor.ts';
+import { WireError } from '../wire/wire-error.ts';
 import { GrpcStatus, healthServices } from './carrier.ts';
 import type { AcceptCall, CallHandler, CallStream, HealthService, ServingStatus } from './carrier.ts';
 
@@ -46,7 +47,7 @@ export class HealthEndpoint {
   }
 }
 
-/** Reads the one message of a call, and answers once the peer has ended its side. */
+/** Answers the one message of a call. */
 class Check implements CallHandler {
   protected readonly stream: CallStream;
   protected readonly health: HealthEndpoint;
@@ -58,13 +59,19 @@ class Check implements CallHandler {
   }
 
   onMessage(message: Buffer): void {
-    if (this.service !== null) this.stream.end(GrpcStatus.invalidArgument, 'a call of one message has two');
-    else this.service = readService(message);
+    if (this.service !== null) return;
+    try {
+      this.service = readService(message);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.stream.end(GrpcStatus.invalidArgument, error.message);
+      return;
+    }
+    this.answer(this.health.of(this.service));
   }
 
   onHalfClose(): void {
     if (this.service === null) this.stream.end(GrpcStatus.invalidArgument, 'the request is missing');
-    else this.answer(this.health.of(this.service));
   }
 
   onDrain(): void {}
@@ -92,7 +99,7 @@ class Watch extends Check {
   }
 
   tell(): void {
-    if (this.service !== null && this.told > 0) this.answer(this.health.of(this.service));
+    if (this.service !== null) this.answer(this.health.of(this.service));
   }
 
   finish(): void {

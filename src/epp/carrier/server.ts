@@ -5,6 +5,7 @@ import { GrpcStatus } from './carrier.ts';
 import type { AcceptCall, Carrier, CarrierOptions, TlsMaterial } from './carrier.ts';
 import { Connections, handshakeMilliseconds } from './connections.ts';
 import { HealthEndpoint } from './health.ts';
+import type { Peer } from './peer.ts';
 import { refuse } from './trailers.ts';
 
 const { createServer, createSecureServer } = process.getBuiltinModule('node:http2');
@@ -17,15 +18,15 @@ const watchPath = '/grpc.health.v1.Health/Watch';
 const grpcType = /^application\/grpc(?:$|[+;])/i;
 
 /**
- * Limits of a connection. Node's own are made for browsers: 10 MB, and 33 resets a second in the long run, which Envoy
- * passes in ordinary work, since it opens a stream for each request that it carries and resets it when the client goes.
+ * Limits of a connection. Node's own are made for browsers: 10 MB, and 33 resets a second in the long run. Envoy passes
+ * both in ordinary work, since it opens a stream for each request that it carries, and ends it by a reset; a `Peer` tells
+ * such resets from a flood.
  */
 const limits = {
   /** Megabytes. */
   maxSessionMemory: 4_000,
-  /** Above what any peer does in earnest, below what would keep us busy; past it the connection is closed. */
-  streamResetBurst: 20_000,
-  streamResetRate: 5_000,
+  streamResetBurst: 200_000,
+  streamResetRate: 50_000,
   settings: {
     maxConcurrentStreams: 16_384,
     maxHeaderListSize: 64 * 1024,
@@ -58,7 +59,9 @@ class Http2Carrier implements Carrier, CallHost {
     if (options.accept !== null) this.methods.set(processPath, options.accept);
     this.secure = options.tls === null ? null : secureServer(options.tls);
     this.server = this.secure ?? createServer(limits);
-    this.connections = new Connections(this.server, options.clock);
+    this.connections = new Connections(this.server, options.clock, (stream, headers, peer) => {
+      this.take(stream, headers, peer);
+    });
     this.observe();
   }
 
@@ -110,7 +113,6 @@ class Http2Carrier implements Carrier, CallHost {
 
   private observe(): void {
     const { server } = this;
-    server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => this.take(stream, headers));
     server.on('sessionError', (fault: Error) => this.onFault(fault));
     server.on('unknownProtocol', (socket: { destroy(): void }) => socket.destroy());
     server.on('tlsClientError', (fault: Error, socket: { destroy(): void }) => {
@@ -119,14 +121,14 @@ class Http2Carrier implements Carrier, CallHost {
     });
   }
 
-  private take(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+  private take(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Peer): void {
     // The stream may be gone before we are told that it came.
-    if (stream.destroyed || stream.closed) return;
+    if (stream.destroyed || stream.closed) return peer.abandoned();
     if (headers[':method'] !== 'POST') return refuse(stream, { ':status': 405 });
     if (!grpcType.test(headers['content-type'] ?? '')) return refuse(stream, { ':status': 415 });
     const accept = this.methods.get(headers[':path'] ?? '');
     if (accept === undefined) return refuse(stream, { ...unimplemented });
-    const call = new Call(stream, this);
+    const call = new Call(stream, peer, this);
     // Watches of our health are no calls: they never end by themselves.
     if (accept === this.options.accept) this.open.add(call);
     call.start(accept);

@@ -245,6 +245,22 @@ describe('the rights of config/epp', () => {
   });
 });
 
+describe('config/epp', () => {
+  it('applies to any namespace, also where the strictest pod security rules', async () => {
+    const namespace = await cluster.namespace();
+    const label = (mode: string): string => `pod-security.kubernetes.io/${mode}=restricted`;
+    await cluster.mustKubectl(['label', 'namespace', namespace, label('enforce'), label('warn')]);
+    expect(await cluster.applyConfig('epp', namespace)).toMatchObject({ code: 0, stderr: '' });
+    await cluster.mustKubectl([
+      ...['wait', '--for=jsonpath={.status.replicas}=2', '--timeout=60s', '-n', namespace],
+      'deployment/hermes-router-epp',
+    ]);
+    const bound = await cluster.mustKubectl(['get', 'rolebinding', '-n', namespace, '-o', 'json']);
+    const { items } = JSON.parse(bound) as { items: { subjects: { namespace: string }[] }[] };
+    expect(items.map(({ subjects }) => subjects[0].namespace)).toEqual([namespace]);
+  });
+});
+
 describe('serve', () => {
   it('routes to an InferencePool that a policy names, and says what is wrong with it', async () => {
     const own = await placeFor(cluster);

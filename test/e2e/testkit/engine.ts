@@ -19,6 +19,8 @@ export class ScriptedEngine {
   /** Requests whose answers are under way. */
   open = 0;
   address = '';
+  /** What a scrape gets. */
+  metrics = '';
   script: Script;
   private readonly server: Server;
   private readonly sockets = new Set<Socket>();
@@ -64,7 +66,8 @@ export class ScriptedEngine {
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       const { method = '', url = '', headers } = request;
-      if (url === '/health' || url === '/metrics') response.end();
+      if (url === '/health') response.end();
+      else if (url === '/metrics') response.end(this.metrics);
       else if (url === '/v1/models') sendObject(response, { object: 'list', data: this.models.map((id) => ({ id })) });
       else {
         const seen = { method, url, headers, body: Buffer.concat(chunks).toString('utf8') };
