@@ -187,6 +187,11 @@ describe('a policy whose group is not there', () => {
     expect(found[silent]).toEqual([]);
   });
 
+  it('may name an InferencePool, which no file can hold', () => {
+    write('a.yaml', `${policy('p', 'pool')}      kind: InferencePool\n`);
+    expect(validateFiles([folder], { strict: true })).toMatchObject({ faults: [], warnings: [], resources: 1 });
+  });
+
   it('may find it in a later file', () => {
     write('a.yaml', policy('p', 'z'));
     write('b.yaml', group('z'));

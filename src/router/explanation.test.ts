@@ -318,6 +318,18 @@ describe('pairs', () => {
     expect(found.byChance).toEqual([]);
   });
 
+  it('leave leaders without a score, and say that the less busy one was picked', () => {
+    const setup = world([groups()], pd([{ type: 'scorer-pd-kv-cache-aware' }]));
+    setup.states.usage.fill(1, 0, 3);
+    setup.states.inFlight[6] = 1;
+    const found = explain(setup);
+    expect(outcomes(found).slice(6)).toEqual(['b-l2: another leader of its group was picked', 'b-l3*']);
+    expect(found.endpoints.slice(6).map(({ score, parts, cachedTokens }) => [score, parts, cachedTokens])).toEqual([
+      [null, [], null],
+      [null, [], null],
+    ]);
+  });
+
   it('tell what the prefiller has cached', () => {
     const index = new ApproximateIndex();
     const { group: made } = groups();
@@ -327,7 +339,7 @@ describe('pairs', () => {
     index.routed(request({ prompt }), 1);
     const found = explain(setup, { prompt });
     expect(found.picked).toMatchObject({ cachedTokens: 480, handover: { prefill: 'a-p1', decode: 'a-d2' } });
-    expect(found.endpoints.map(({ cachedTokens }) => cachedTokens)).toEqual([0, 480, null, 0, 0, null, null, null]);
+    expect(found.endpoints.map(({ cachedTokens }) => cachedTokens)).toEqual([0, 480, null, null, 0, null, null, null]);
   });
 
   it('are told to be by chance where they are equals', () => {

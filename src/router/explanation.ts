@@ -62,9 +62,9 @@ export interface ExplainedEndpoint {
   readonly picked: boolean;
   /** Why it was no candidate; null where it was one. */
   readonly reason: string | null;
-  /** Prompt tokens thought to be in its KV cache; null where it was no candidate. */
+  /** Prompt tokens thought to be in its KV cache; null where it was no candidate, for decoders and for leaders. */
   readonly cachedTokens: number | null;
-  /** Weighted sum of the parts; null where it was no candidate. */
+  /** Weighted sum of the parts; null where it was no candidate, and for leaders. */
   readonly score: number | null;
   readonly parts: readonly ScorePart[];
   /** Where pairs share the work: its part in it, and the name of its group. */
@@ -149,6 +149,11 @@ function explainEndpoints(view: DecisionView, backend: Backend, said: ExplainedB
       return { ...names, ...rest, ...(charge === null ? {} : { charge }), reason: null };
     }
     const i = places.get(endpoint);
+    if (paired !== null && i !== undefined) {
+      // A leader has no part in the scores: those of its pair are all there is to compare.
+      const reason = i === index ? null : 'another leader of its group was picked';
+      return { ...names, picked: i === index, reason, cachedTokens: null, score: null, parts: [] };
+    }
     if (i === undefined) {
       const reason = outReason(view, backend, endpoint) ?? placeReason(view, backend, endpoint, said);
       return { ...names, picked: false, reason, cachedTokens: null, score: null, parts: [] };

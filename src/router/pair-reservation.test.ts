@@ -12,8 +12,8 @@ const book = ({ inFlight, ownWaiting, queuedTokens }: EndpointStates, slot: numb
   queuedTokens[slot],
 ];
 
-const slots = { leader: 0, prefill: 1, decode: 2 };
-const load = { promptTokens: 100, uncachedTokens: 60 };
+const leader = 0;
+const load = { prefillSlot: 1, decodeSlot: 2, promptTokens: 100, uncachedTokens: 60 };
 
 /** Writes down what it is told. */
 class Ledger implements PairCharges {
@@ -38,7 +38,7 @@ class Ledger implements PairCharges {
 describe('PairReservation', () => {
   it('takes a place with the leader and on both sides', () => {
     const states = readyStates(3);
-    const reservation = new PairReservation(states, slots, load, []);
+    const reservation = new PairReservation(states, leader, load, []);
     expect([0, 1, 2].map((slot) => book(states, slot))).toEqual([
       [1, 1, 0],
       [1, 1, 60],
@@ -49,7 +49,7 @@ describe('PairReservation', () => {
 
   it('frees the prefiller with the first byte; decoder and leader wait no more, but work to the end', () => {
     const states = readyStates(3);
-    const reservation = new PairReservation(states, slots, load, []);
+    const reservation = new PairReservation(states, leader, load, []);
     reservation.firstByte();
     reservation.firstByte();
     expect([0, 1, 2].map((slot) => book(states, slot))).toEqual([
@@ -69,7 +69,7 @@ describe('PairReservation', () => {
   it('charges once and gives each side back once, with the time of its charge', () => {
     const [one, other] = [new Ledger(), new Ledger()];
     other.charge(9, 9, 9);
-    const reservation = new PairReservation(readyStates(3), slots, load, [one, other]);
+    const reservation = new PairReservation(readyStates(3), leader, load, [one, other]);
     reservation.release();
     reservation.release();
     reservation.firstByte();
@@ -79,7 +79,7 @@ describe('PairReservation', () => {
 
   it('leaves nothing behind, however many pass through whatever slots and in whatever order they end', () => {
     const slot = fc.nat(3);
-    const came = fc.record({ came: fc.record({ leader: slot, prefill: slot, decode: slot }) });
+    const came = fc.record({ came: fc.record({ leader: slot, prefillSlot: slot, decodeSlot: slot }) });
     const went = fc.record({ which: fc.nat(), act: fc.constantFrom('firstByte' as const, 'release' as const) });
     fc.assert(
       fc.property(fc.array(fc.oneof(came, went), { maxLength: 60 }), (acts) => {
@@ -87,7 +87,8 @@ describe('PairReservation', () => {
         const ledger = new Ledger();
         const made: PairReservation[] = [];
         for (const act of acts) {
-          if ('came' in act) made.push(new PairReservation(states, act.came, load, [ledger]));
+          if ('came' in act)
+            made.push(new PairReservation(states, act.came.leader, { ...load, ...act.came }, [ledger]));
           else if (made.length > 0) made[act.which % made.length][act.act]();
         }
         for (const reservation of made) reservation.release();

@@ -2,19 +2,16 @@ import type { PairCharges } from './plugin.ts';
 import { Reservation } from './reservation.ts';
 import type { EndpointStates } from './states.ts';
 
-/** A leader and the pair behind it, by slot. */
-export interface PairSlots {
-  readonly leader: number;
-  readonly prefill: number;
-  readonly decode: number;
-}
-
-/** What a request takes of a pair. */
+/** A chosen pair, and what a request takes of it. */
 export interface PairLoad {
+  readonly prefillSlot: number;
+  readonly decodeSlot: number;
   readonly promptTokens: number;
   /** Those that the prefiller has to compute. */
   readonly uncachedTokens: number;
 }
+
+const never: readonly number[] = Object.freeze([]);
 
 /**
  * A request's place in the books of a leader and of the pair behind it: the prefiller is free with the first byte of
@@ -26,17 +23,19 @@ export class PairReservation extends Reservation {
   private readonly promptTokens: number;
   private readonly charges: readonly PairCharges[];
   /** When each of the charges was made. */
-  private readonly chargedAt: number[] = [];
+  private readonly chargedAt: readonly number[];
   private prefilling = true;
   private decoding = true;
 
-  constructor(states: EndpointStates, slots: PairSlots, load: PairLoad, charges: readonly PairCharges[]) {
-    super(states, slots.leader, 0);
-    this.prefill = new Reservation(states, slots.prefill, load.uncachedTokens);
-    this.decode = new Reservation(states, slots.decode, 0);
-    this.promptTokens = load.promptTokens;
+  constructor(states: EndpointStates, leaderSlot: number, load: PairLoad, charges: readonly PairCharges[]) {
+    const { prefillSlot, decodeSlot, promptTokens, uncachedTokens } = load;
+    super(states, leaderSlot, 0);
+    this.prefill = new Reservation(states, prefillSlot, uncachedTokens);
+    this.decode = new Reservation(states, decodeSlot, 0);
+    this.promptTokens = promptTokens;
     this.charges = charges;
-    for (const each of charges) this.chargedAt.push(each.charge(slots.prefill, slots.decode, load.promptTokens));
+    this.chargedAt =
+      charges.length === 0 ? never : charges.map((each) => each.charge(prefillSlot, decodeSlot, promptTokens));
   }
 
   override firstByte(): void {

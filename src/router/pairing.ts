@@ -92,9 +92,13 @@ export class Pairing {
   /** Takes a place with the leader and with the pair that was chosen last. */
   reserve(leader: Endpoint, charges: readonly PairCharges[]): PairReservation {
     const { promptTokens, prefills, decodes, prefill, decode } = this.pairs;
-    const slots = { leader: leader.slot, prefill: prefills.slots[prefill], decode: decodes.slots[decode] };
-    const load = { promptTokens, uncachedTokens: promptTokens - this.cachedTokens() };
-    return new PairReservation(this.states, slots, load, charges);
+    const load = {
+      prefillSlot: prefills.slots[prefill],
+      decodeSlot: decodes.slots[decode],
+      promptTokens,
+      uncachedTokens: promptTokens - this.cachedTokens(),
+    };
+    return new PairReservation(this.states, leader.slot, load, charges);
   }
 
   /** Fills the pairs: whole groups only, cold members for their share of decisions. */

@@ -25,8 +25,8 @@ beforeAll(async () => {
   target = await openTarget({ env: inspectable, flags: ['--deadline', '2s'] });
   shared = await connectTo(target);
   // Code is compiled and tables are filled by the first thousands.
-  await sendCalls(5000, seed - 1);
-  await sendConnections(500, seed - 1);
+  console.time("a"); await sendCalls(5000, seed - 1); console.timeEnd("a");
+  console.time("b"); await sendConnections(500, seed - 1); console.timeEnd("b");
 });
 afterAll(async () => {
   await shared.close();

@@ -168,10 +168,14 @@ async function serve(flags: PickerFlags, log: Log): Promise<number> {
   return Exit.fine;
 }
 
+/** Milliseconds for which a carrier waits longer than the pickers, whose calls end with a word. */
+const lastWords = 1000;
+
 /** Servers of calls as draining sees servers: what is idle they close by themselves. */
 function asServer(carriers: readonly Carrier[], timeout: number): Draining {
   return {
-    close: (closed: () => void) => void Promise.all(carriers.map((carrier) => carrier.drain(timeout))).then(closed),
+    close: (closed: () => void) =>
+      void Promise.all(carriers.map((carrier) => carrier.drain(timeout + lastWords))).then(closed),
     closeIdleConnections: () => undefined,
     closeAllConnections: () => undefined,
   };

@@ -75,10 +75,23 @@ async function start(...flags: string[]): Promise<Connection> {
     ...any,
     ...flags,
   ]);
+  await until(
+    'an engine is ready',
+    async () => (await alone((probe) => ask(probe).answer()))?.kind === 'requestHeaders',
+  );
   const connection = await Connection.open(await picker.address('epp'));
   connections.push(connection);
-  await until('an engine is ready', async () => (await ask(connection).answer())?.kind === 'requestHeaders');
   return connection;
+}
+
+/** Does something on a connection of its own, whose calls end with it. */
+async function alone<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+  const connection = await Connection.open(await (picker?.address('epp') ?? ''));
+  try {
+    return await work(connection);
+  } finally {
+    await connection.close();
+  }
 }
 
 const headers = { ':method': 'POST', ':path': '/v1/chat/completions', 'content-type': 'application/json' };
@@ -150,13 +163,12 @@ spec: {priority: ${priority}, poolRef: {name: pool}}
 `;
     write('objective.yaml', objective(-1));
     await start();
-    const status = async (): Promise<number> => {
-      const connection = await Connection.open(await (picker?.address('epp') ?? ''));
-      for (let i = 0; i < 14; i++) await ask(connection).expect('requestHeaders');
-      const answer = await ask(connection, { 'x-gateway-inference-objective': 'batch' }).answer();
-      await connection.close();
-      return answer?.immediate?.status ?? 0;
-    };
+    const status = (): Promise<number> =>
+      alone(async (connection) => {
+        for (let i = 0; i < 14; i++) await ask(connection).expect('requestHeaders');
+        const answer = await ask(connection, { 'x-gateway-inference-objective': 'batch' }).answer();
+        return answer?.immediate?.status ?? 0;
+      });
     await until('it is shed', async () => (await status()) === 429);
     write('objective.yaml', objective(0));
     await until('it is not shed any more', async () => (await status()) === 0);

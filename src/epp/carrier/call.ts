@@ -1,8 +1,8 @@
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { GrpcStatus, type AcceptCall, type CallHandler, type CallStream } from './carrier.ts';
+import { FrameError, MessageReader } from './message-reader.ts';
 import type { Peer } from './peer.ts';
 import { close, percentEncoded, trailersOnly } from './trailers.ts';
-import { FrameError, MessageReader } from './message-reader.ts';
 
 /** Where a call tells of itself. */
 export interface CallHost {
@@ -52,19 +52,18 @@ export class Call implements CallStream {
   /** Hands the call to its handler. */
   start(accept: AcceptCall): void {
     const stream = Object.assign(this.stream, { [callOf]: this });
-    stream.on('close', Call.onClose);
-    stream.on('aborted', Call.onAborted);
+    stream.on('close', onClose);
+    stream.on('aborted', onAborted);
     stream.on('error', ignore);
-    stream.on('end', Call.onEnd);
-    stream.on('drain', Call.onDrain);
-    stream.on('wantTrailers', Call.onWantTrailers);
+    stream.on('end', onEnd);
+    stream.on('drain', onDrain);
+    stream.on('wantTrailers', onWantTrailers);
     try {
       this.handler = accept(this);
     } catch (error) {
       this.fail(error);
     }
-    stream.on('data', Call.onData);
-    if (this.paused) stream.pause();
+    stream.on('data', onData);
   }
 
   send(message: Uint8Array): boolean {
@@ -101,6 +100,7 @@ export class Call implements CallStream {
   }
 
   pause(): void {
+    if (!this.open()) return;
     this.paused = true;
     this.stream.pause();
   }
@@ -129,45 +129,56 @@ export class Call implements CallStream {
     this.stream.uncork();
   }
 
-  // Listeners for all calls: seven closures a call would be garbage for each request.
+  // What follows is for the stream's listeners.
 
-  private static onData(this: Owned, chunk: Buffer): void {
-    this[callOf].take(chunk);
-  }
-
-  private static onEnd(this: Owned): void {
-    this[callOf].takeEnd();
-  }
-
-  private static onDrain(this: Owned): void {
-    this[callOf].drained();
-  }
-
-  private static onWantTrailers(this: Owned): void {
-    this[callOf].sendTrailers();
-  }
-
-  private static onAborted(this: Owned): void {
-    this[callOf].abort();
-  }
-
-  private static onClose(this: Owned): void {
-    this[callOf].over();
-  }
-
-  private open(): boolean {
-    return this.status === null && !this.broken;
-  }
-
-  private take(chunk: Buffer): void {
+  take(chunk: Buffer): void {
     if (!this.open()) return;
     this.reader.feed(chunk);
     this.deliver();
   }
 
-  private takeEnd(): void {
+  takeEnd(): void {
     this.halfClosed = true;
     this.deliver();
+  }
+
+  drained(): void {
+    if (!this.open()) return;
+    try {
+      this.handler.onDrain();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  sendTrailers(): void {
+    this.stream.sendTrailers(this.trailers());
+    this.trailersSent = true;
+    this.partWithPeer();
+  }
+
+  /** The peer reset the stream, or its connection is gone. */
+  abort(): void {
+    this.broken = true;
+    if (!this.stream.headersSent) this.peer.abandoned();
+    // A reset without an error code, which is what Envoy sends, leaves the stream waiting for a reader.
+    process.nextTick(destroy, this.stream);
+  }
+
+  over(): void {
+    const { handler } = this;
+    const broken = this.broken || !this.trailersSent;
+    this.broken = true;
+    this.host.onCallOver(this);
+    try {
+      handler.onClose(broken);
+    } catch (error) {
+      this.host.onFault(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  private open(): boolean {
+    return this.status === null && !this.broken;
   }
 
   private deliverAll(): void {
@@ -188,15 +199,6 @@ export class Call implements CallStream {
     this.handler.onHalfClose();
   }
 
-  private drained(): void {
-    if (!this.open()) return;
-    try {
-      this.handler.onDrain();
-    } catch (error) {
-      this.fail(error);
-    }
-  }
-
   /** Ends the call for what the peer sent, or for what the handler threw. */
   private fail(error: unknown): void {
     if (error instanceof FrameError) this.end(error.status, error.message);
@@ -207,23 +209,9 @@ export class Call implements CallStream {
     this.broken = true;
   }
 
-  /** The peer reset the stream, or its connection is gone. */
-  private abort(): void {
-    this.broken = true;
-    if (!this.stream.headersSent) this.peer.abandoned();
-    // A reset without an error code, which is what Envoy sends, leaves the stream waiting for a reader.
-    process.nextTick(destroy, this.stream);
-  }
-
   /** Trailers alone, where nothing has been said yet. */
   private refuse(): void {
     this.stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...this.trailers() }, trailersOnly);
-    this.trailersSent = true;
-    this.partWithPeer();
-  }
-
-  private sendTrailers(): void {
-    this.stream.sendTrailers(this.trailers());
     this.trailersSent = true;
     this.partWithPeer();
   }
@@ -238,18 +226,6 @@ export class Call implements CallStream {
     if (this.statusText === '') return { 'grpc-status': status };
     return { 'grpc-status': status, 'grpc-message': percentEncoded(this.statusText) };
   }
-
-  private over(): void {
-    const { handler } = this;
-    const broken = this.broken || !this.trailersSent;
-    this.broken = true;
-    this.host.onCallOver(this);
-    try {
-      handler.onClose(broken);
-    } catch (error) {
-      this.host.onFault(error instanceof Error ? error : new Error(String(error)));
-    }
-  }
 }
 
 /** Until the handler is there, and in its place when making it threw. */
@@ -257,6 +233,32 @@ const nobody: CallHandler = Object.freeze({ onMessage: ignore, onHalfClose: igno
 
 /** What went wrong with a stream is told by `aborted` and `close`; without a listener it would end the process. */
 function ignore(): void {}
+
+// Listeners for all calls: one closure for each of them and each call would be garbage for every request.
+
+function onData(this: Owned, chunk: Buffer): void {
+  this[callOf].take(chunk);
+}
+
+function onEnd(this: Owned): void {
+  this[callOf].takeEnd();
+}
+
+function onDrain(this: Owned): void {
+  this[callOf].drained();
+}
+
+function onWantTrailers(this: Owned): void {
+  this[callOf].sendTrailers();
+}
+
+function onAborted(this: Owned): void {
+  this[callOf].abort();
+}
+
+function onClose(this: Owned): void {
+  this[callOf].over();
+}
 
 function deliver(call: Call): void {
   call.deliver();

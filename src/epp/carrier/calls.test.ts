@@ -271,6 +271,37 @@ describe('backpressure', () => {
     expect(served.messages.map(text)).toEqual(['1']);
   });
 
+  it('a paused call that is ended is over, whatever it has not read', async () => {
+    await start({ onMessage: (call) => call.stream.pause() });
+    const call = new ClientCall(rig.connect()).send(Buffer.from('1'));
+    const served = await firstCall();
+    while (served.messages.length === 0) await turns(1);
+    call.send(Buffer.from('2')).stream.end();
+    await turns(20);
+    served.stream.end(GrpcStatus.ok);
+    await Promise.all([call.closed, served.closed]);
+    expect([call.status, served.messages.map(text), served.halfCloses, served.closes]).toEqual([
+      '0',
+      ['1'],
+      0,
+      [false],
+    ]);
+  });
+
+  it('a call that is ended and then paused is over too', async () => {
+    await start({
+      onMessage: (call) => {
+        call.stream.end(GrpcStatus.ok);
+        call.stream.pause();
+      },
+    });
+    const call = new ClientCall(rig.connect()).send(Buffer.from('1'));
+    call.stream.end(Buffer.alloc(300_000));
+    const served = await firstCall();
+    await Promise.all([call.closed, served.closed]);
+    expect([call.status, served.closes]).toEqual(['0', [false]]);
+  });
+
   it('a paused call takes no more than a window from its peer', async () => {
     await start({ onMessage: (call) => call.stream.pause() });
     const session = rig.connect();
@@ -326,6 +357,9 @@ describe('a call that is broken off', () => {
       const call = new ClientCall(session).send(Buffer.from('1'), Buffer.from('2'));
       const served = await firstCall();
       while (served.messages.length === 0) await turns(1);
+      // What a paused call has not read yet must not keep it open.
+      call.send(Buffer.from('3'));
+      await turns(20);
       call.stream.close(code);
       await served.closed;
       await turns(5);

@@ -180,7 +180,10 @@ describe('malformed messages', () => {
     'a field longer than the message': Buffer.of(0x12, 5, 1),
     'a length that would wrap around': Buffer.concat([Buffer.of(0x12), varint(2 ** 32), Buffer.of(0)]),
     'a length of nearly 2^64': Buffer.concat([Buffer.of(0x12), Buffer.alloc(9, 0xff), Buffer.of(1)]),
-    'a field longer than the message that it is in': field(2, Buffer.of(0x0a, 5, 1), 'abcdefgh'),
+    'a field longer than the message that it is in': Buffer.concat([
+      field(2, field(1, field(1, Buffer.of(0x0a, 2)))),
+      field(9, 'abcdefgh'),
+    ]),
     'a number without an end': Buffer.alloc(5, 0xff),
     'a number of eleven bytes': Buffer.concat([Buffer.of(0x50), Buffer.alloc(10, 0xff), Buffer.of(1)]),
     'the field number 0': Buffer.of(0x02, 0),

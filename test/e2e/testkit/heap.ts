@@ -5,7 +5,7 @@ import { until } from './until.ts';
 export const inspectable = { NODE_OPTIONS: '--inspect=127.0.0.1:0' };
 
 /** Bytes of a router's heap, buffers included, that garbage collection leaves. */
-export async function liveHeap(router: RunningRouter): Promise<number> {
+export async function liveHeap(router: Pick<RunningRouter, 'process'>): Promise<number> {
   const url = await until('the inspector listens', () => /ws:\/\/\S+/.exec(router.process.stderr)?.[0]);
   const inspector = await Inspector.open(url);
   // What one collection finalizes, only the next one frees.
