@@ -134,6 +134,34 @@ describe('while the API server is away', () => {
   });
 });
 
+describe('while the API server is slow', () => {
+  it('traffic goes on, changes are taken up, and a dead engine is left out', async () => {
+    const slow = new AbortController();
+    const slowness = slowDown(slow.signal);
+    try {
+      await expectNothingLost();
+      await expectBackToWork();
+      await engines[1].close();
+      await pods.remove('b');
+      await untilMembers({ a: 'Ready' }, 60_000);
+      await expectNothingLost();
+    } finally {
+      slow.abort();
+      await slowness;
+    }
+  });
+});
+
+/** The API server works for a twelfth of the time only: answers take seconds, watches arrive in bursts. */
+async function slowDown(signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await cluster.freezeApiServer();
+    await sleep(1100);
+    await cluster.thawApiServer();
+    await sleep(100);
+  }
+}
+
 describe('a change that nobody meant', () => {
   it('a CRD that is deleted takes no traffic down, and is no hot loop; made again, work goes on', async () => {
     const before = await calls();
