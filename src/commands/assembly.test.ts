@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
 import { createLog, type Log } from '../observability/log.ts';
 import { Assembly } from './assembly.ts';
@@ -129,10 +129,18 @@ describe('Assembly', () => {
   it('knows the models where all are declared, and waits where one is to be learned', () => {
     write('a.yaml', group('g'));
     follow();
-    expect(assembly.modelsKnown).toBe(true);
+    expect(assembly.stillToLearn).toBeNull();
     write('a.yaml', group('g').replace('models: [m-g]', 'models: []'));
     look();
-    expect(assembly.modelsKnown).toBe(false);
+    expect(assembly.stillToLearn).toContain('models');
+  });
+
+  it('has to load what KV events need before its first decision is a good one', async () => {
+    write('a.yaml', group('g', '  kvCache: {type: Events}\n'));
+    follow();
+    expect(assembly.stillToLearn).toContain('KV index');
+    await vi.waitUntil(() => assembly.room !== null, 10_000);
+    expect(assembly.stillToLearn).toBeNull();
   });
 
   it('says that discovery in a cluster does not work with files', () => {

@@ -131,8 +131,16 @@ export class Assembly {
     return this.sources.room;
   }
 
+  /** What a router that has just started does not know yet and soon will; null when its first decision is a good one. */
+  get stillToLearn(): string | null {
+    if (!this.modelsKnown) return 'engines have not named their models yet';
+    const { room } = this;
+    if (room === null) return this.snapshot.groups.some(needsRoom) ? 'the KV index is not loaded yet' : null;
+    return room.stores.warm ? null : 'shared prefixes have not been read yet';
+  }
+
   /** Whether every group that learns its models has learned some. */
-  get modelsKnown(): boolean {
+  private get modelsKnown(): boolean {
     return this.snapshot.groups.every(
       ({ metadata, spec }) => spec.models.length > 0 || this.fleet.models(keyOf(metadata)).length > 0,
     );

@@ -125,13 +125,12 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
   return Exit.fine;
 }
 
-/** Milliseconds that a router waits for its engines to name their models before it calls itself ready without. */
-const modelsGrace = 2000;
+/** Milliseconds that a router which has just started waits for what it can learn before it calls itself ready without. */
+const learningGrace = 2000;
 
 function notReady(frontDoor: FrontDoor, assembly: Assembly, startedAt: number): string | null {
   if (frontDoor.draining) return 'draining';
-  if (!assembly.modelsKnown && clock.now() - startedAt < modelsGrace) return 'engines have not named their models yet';
-  return null;
+  return clock.now() - startedAt < learningGrace ? assembly.stillToLearn : null;
 }
 
 async function upstreamClient(flags: ServeFlags): Promise<UpstreamClient> {

@@ -26,7 +26,7 @@ export interface FleetContext {
   readonly counters: FleetCounters;
   /** By slot: when the engine's process started, in seconds since 1970; 0 is unknown. */
   readonly startTimes: Float64Array;
-  /** Whether discovery cannot see changes now, so that an address may have a new owner unnoticed. */
+  /** Whether discovery cannot see changes, or has not told all of them yet: an address may have a new owner unnoticed. */
   discoveryStale: boolean;
   /** How many times longer than asked the scrape intervals are, to keep the budget; at least 1. */
   stretch: number;

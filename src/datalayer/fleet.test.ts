@@ -739,11 +739,28 @@ describe('while discovery is blind', () => {
     expect(ready()).toEqual(['e1']);
   });
 
-  it('takes the endpoint back when discovery sees it again', () => {
+  it('takes the endpoint back a minute after discovery sees it again, and no sooner', () => {
     blackout('{"data":[{"id":"other"}]}');
     fleet.setDiscoveryStale(false);
-    clock.advance(3_000);
+    for (let seconds = 0; seconds < 58; seconds++) {
+      clock.advance(1_000);
+      // Said again and again: it is the first time that counts.
+      fleet.setDiscoveryStale(false);
+      expect(ready()).toEqual(['e1']);
+    }
+    clock.advance(5_000);
     expect(ready()).toEqual(['e1', 'e2']);
+  });
+
+  it('counts the minute anew when discovery goes blind again', () => {
+    blackout('{"data":[{"id":"other"}]}');
+    fleet.setDiscoveryStale(false);
+    clock.advance(50_000);
+    fleet.setDiscoveryStale(true);
+    clock.advance(50_000);
+    fleet.setDiscoveryStale(false);
+    clock.advance(50_000);
+    expect(ready()).toEqual(['e1']);
   });
 
   it('throws an endpoint out whose address has changed hands between two probes', () => {

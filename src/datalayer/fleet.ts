@@ -24,6 +24,8 @@ const sweepInterval = 1_000;
 const firstProbeGap = 2;
 /** … and the most they are spread over: until its first probe a dead engine counts as ready. */
 const longestSpread = 2_000;
+/** Milliseconds for which discovery that was blind is not believed to have told all yet. */
+const distrust = 60_000;
 
 export interface FleetOptions {
   readonly states: EndpointStates;
@@ -66,6 +68,9 @@ export class Fleet implements EndpointFeedback {
   private readonly groups = new Map<string, Group>();
   private readonly bySlot: (Place | undefined)[];
   private readonly sweeper = new Alarm(() => this.sweep());
+  private readonly trust = new Alarm(() => {
+    this.context.discoveryStale = false;
+  });
   private readonly groupOwner: GroupOwner;
   private targets: readonly GroupTarget[] = [];
   private readonly asked = new WeakMap<GroupTarget['endpoints'], number>();
@@ -121,11 +126,18 @@ export class Fleet implements EndpointFeedback {
 
   /**
    * Whether discovery cannot see changes now (the API server is away). Pod addresses are given away again, so while
-   * that is so an endpoint that failed comes back only if it still serves the same models. To be ended after what
-   * discovery sees then has been reconciled: a foreign engine would be taken back before its endpoint is gone.
+   * that is so, and for a minute after it, an endpoint that failed comes back only if it still serves the same models:
+   * an API server that is back names a dead Pod until its kubelet has told otherwise. To be ended after what discovery
+   * sees then has been reconciled.
    */
   setDiscoveryStale(stale: boolean): void {
-    this.context.discoveryStale = stale;
+    const { context, trust } = this;
+    if (stale) {
+      context.schedule.clear(trust);
+      context.discoveryStale = true;
+    } else if (context.discoveryStale && !trust.isSet) {
+      context.schedule.set(trust, context.clock.now() + distrust);
+    }
   }
 
   /** The same array while nothing has changed; empty for an unknown group. */

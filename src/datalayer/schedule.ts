@@ -14,6 +14,11 @@ export class Alarm {
   constructor(ring: () => void) {
     this.ring = ring;
   }
+
+  /** Whether it is to ring. */
+  get isSet(): boolean {
+    return this.position !== unset;
+  }
 }
 
 /** Thousands of alarms on one timer: a binary heap by due time. */

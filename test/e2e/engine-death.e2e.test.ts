@@ -22,7 +22,8 @@ describe('an engine that is killed', () => {
     const router = await world.serve([group('m', [hanging.address, healthy.address]), policy('m', roundRobin)]);
     const whole = Array.from({ length: 8 }, () => world.client.chat('m'));
     const streams = Array.from({ length: 8 }, async () => (await world.client.stream('m')).drain());
-    await until('half of the requests hang', async () => (await metric(router, 'hermes_requests_in_flight')) === 8);
+    for (const name of ['hermes_requests_total', 'hermes_requests_in_flight'])
+      await until('half of the requests are done and half hang', async () => (await metric(router, name)) === 8);
     await hanging.kill();
     expect((await Promise.all(whole)).map(({ status }) => status)).toEqual(Array(8).fill(200));
     expect((await Promise.all(streams)).map(({ events }) => events.at(-1))).toEqual(Array(8).fill('[DONE]'));

@@ -89,6 +89,12 @@ export class SharedStores {
     return seen;
   }
 
+  /** Whether all that other replicas have told so far is known here. */
+  get warm(): boolean {
+    for (const { store } of this.open.values()) if (!store.state.warm) return false;
+    return true;
+  }
+
   /** By key of the group. */
   states(): Map<string, StoreState> {
     const states = new Map<string, StoreState>();

@@ -49,7 +49,9 @@ describe('who writes what of an object', () => {
     // Each edit meets a status write: the one of the edit before.
     for (let seconds = 2; seconds < 10; seconds++) await serverSide(spec(seconds));
     await programmed();
-    expect(new Set(writes(mark))).toEqual(new Set([200]));
+    // 409: an edit came between what the write is of and the write, which is then made of the newer version.
+    expect(writes(mark).filter((code) => code !== 200 && code !== 409)).toEqual([]);
+    expect(writes(mark).at(-1)).toBe(200);
     const shown = ['get', 'rp', 'p', '-n', place.namespace, '-o', 'json', '--show-managed-fields'];
     const { metadata } = JSON.parse(await cluster.mustKubectl(shown)) as {
       metadata: { generation: number; managedFields: Record<string, unknown>[] };
