@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 INSTALLED := node_modules/.installed
 
-.PHONY: help demo test unit e2e e2e-cluster e2e-slow e2e-kind e2e-vllm bench bench-controller bench-proxy bench-decision bench-upstream bench-demo bench-indexer bench-kv-awareness generate verify lint fmt clean
+.PHONY: help demo test unit e2e e2e-cluster e2e-slow e2e-kind e2e-vllm bench bench-controller bench-proxy bench-decision bench-upstream bench-demo bench-indexer bench-kv-awareness bench-epp generate verify lint fmt clean
 
 help: ## Show this.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -25,7 +25,7 @@ test: $(INSTALLED) verify ## Lint, generated files, unit tests with coverage, en
 unit: $(INSTALLED) ## Unit tests only.
 	vitest run --project unit
 
-e2e: $(INSTALLED) ## End-to-end tests with simulated engines and the OpenAI clients.
+e2e: $(INSTALLED) ## End-to-end tests with simulated engines, the OpenAI clients and a real Envoy.
 	vitest run --project e2e
 
 e2e-cluster: $(INSTALLED) ## The same on a real API server: builds one into .cache (5 minutes, once), or takes that of KUBECONFIG.
@@ -40,7 +40,7 @@ e2e-kind: $(INSTALLED) ## The cluster suites on a kind cluster; needs a Docker e
 e2e-vllm: $(INSTALLED) ## End-to-end test with a real vLLM on the CPU (installs 6 GB into .cache).
 	vitest run --config vitest.vllm.config.ts
 
-bench: bench-decision bench-upstream bench-proxy bench-demo bench-controller bench-indexer bench-kv-awareness ## All benchmarks; each has its own README.
+bench: bench-decision bench-upstream bench-proxy bench-epp bench-demo bench-controller bench-indexer bench-kv-awareness ## All benchmarks; each has its own README.
 
 bench-decision: $(INSTALLED) ## ns and bytes per decision.
 	node --expose-gc bench/decision/run.ts
@@ -50,6 +50,9 @@ bench-upstream: $(INSTALLED) ## CPU per request of the upstream clients.
 
 bench-proxy: $(INSTALLED) ## CPU per request beside nginx and http-proxy.
 	node bench/proxy/run.ts
+
+bench-epp: $(INSTALLED) ## CPU per call of the endpoint picker beside one on grpc-js that does nothing.
+	node bench/epp/run.ts
 
 bench-controller: $(INSTALLED) ## 1,000 policies and groups on a real API server; --quick: 100.
 	node bench/controller/run.ts

@@ -128,10 +128,11 @@ export class LoadConnection {
   private send(frames: readonly Buffer[], stream: number): void {
     const bytes = Buffer.concat(frames);
     let cost = 0;
-    for (let at = 0, length = 0; at < bytes.length; at += 9 + length) {
-      length = bytes.readUIntBE(at, 3);
+    for (let at = 0; at < bytes.length;) {
+      const length = bytes.readUIntBE(at, 3);
       bytes.writeUInt32BE(stream, at + 5);
       if (bytes[at + 3] === FrameType.data) cost += length;
+      at += 9 + length;
     }
     this.queue.push({ bytes, cost });
     this.flush();

@@ -17,7 +17,7 @@ export interface Decision {
   /** Prompt length in tokens, and how many of them the endpoint is thought to have cached. */
   readonly promptTokens: number;
   readonly cachedTokens: number;
-  /** Every candidate's score; null unless it was asked for. */
+  /** Every candidate's score, of pairs every prefiller's and decoder's; null unless it was asked for. */
   readonly breakdown: readonly ScoreBreakdown[] | null;
   /** Whom the endpoint, a leader, is to hand the request over to; null where it answers by itself. */
   readonly handover: Handover | null;

@@ -115,10 +115,19 @@ describe('a decision for a pair', () => {
     }
   });
 
-  it('has a breakdown of the leaders when it is asked for', () => {
-    const setup = world([fleet(pairGroup({ name: 'a', from: 0, prefills: 1, decodes: 1, leaders: 2 }))]);
+  it('has a breakdown of all prefillers and decoders when it is asked for', () => {
+    const setup = world([twoGroups()], kvAware);
+    setup.states.usage.set([0.5, 0, 0.25]);
     const { breakdown } = decide(setup, { explain: true });
-    expect(breakdown?.map(({ endpoint: name }) => name)).toEqual(['a-l2', 'a-l3']);
+    expect(breakdown?.map(({ endpoint: name, address, score }) => [name, address, score])).toEqual([
+      ['a-p0', '10.0.0.0:8000', 1.5],
+      ['a-p1', '10.0.0.1:8000', 1],
+      ['b-p0', '10.0.0.4:8000', 1],
+      ['b-p1', '10.0.0.5:8000', 1],
+      ['a-d2', '10.0.0.2:8000', 0.25],
+      ['b-d2', '10.0.0.6:8000', 0],
+    ]);
+    expect(breakdown?.[0].parts).toEqual([{ scorer: 'scorer-pd-kv-cache-aware', value: 1.5, weight: 1 }]);
   });
 
   const down: [string, number[]][] = [

@@ -9,7 +9,7 @@ import { isAllowed, isOpen, keptByAll } from './openness.ts';
 import { pairBreakdown } from './pair-breakdown.ts';
 import { Pairing } from './pairing.ts';
 import type { Backend, RoutingPolicy } from './policy.ts';
-import type { SchedulingProfile } from './profile.ts';
+import type { SchedulingProfile, ScoreBreakdown } from './profile.ts';
 import type { EndpointReadiness } from './readiness.ts';
 import type { InferenceRequest } from './request.ts';
 import { Reservation } from './reservation.ts';
@@ -78,7 +78,7 @@ export class Router {
     this.lastProfile = profile;
     this.lastPick = index;
     if (watched) observer.explained(this.explanation({ policy, profile, request, attempts, backend, index }));
-    const breakdown = attempts.explain ? profile.explain(request, candidates) : null;
+    const breakdown = attempts.explain ? this.breakdown(profile, request) : null;
     observer.picked(candidates.endpoints[index]);
     return this.reserved(backend, profile, request, breakdown);
   }
@@ -240,6 +240,18 @@ export class Router {
     if (kept === 0) return;
     candidates.length = kept;
     candidates.spared = all - kept;
+  }
+
+  /** The scores of the decision just made: of the candidates, or of all prefillers and decoders. */
+  private breakdown(profile: SchedulingProfile, request: InferenceRequest): ScoreBreakdown[] {
+    const { pairs } = profile.parts;
+    if (pairs === undefined) return profile.explain(request, this.candidates);
+    return [...pairBreakdown(pairs, request, this.pairing.pairs)].map(([{ name, address }, { score, parts }]) => ({
+      endpoint: name,
+      address,
+      score,
+      parts,
+    }));
   }
 
   private explanation(chosen: Chosen): Explanation {

@@ -36,7 +36,11 @@ export interface CallHandler {
   /** The peer has said all that it will. */
   onHalfClose(): void;
   onDrain(): void;
-  /** The call is over, whoever ended it; called exactly once, last. `broken`: the peer reset it or is gone. */
+  /**
+   * The call is over, whoever ended it; called exactly once, last. `broken`: its status did not come from the handler or
+   * was not sent, since the peer reset the call or is gone, or one of its frames was at fault. That is no failure by
+   * itself: Envoy resets each call, without an error, once the response is over.
+   */
   onClose(broken: boolean): void;
 }
 
