@@ -14,6 +14,7 @@ import { Assembly } from './assembly.ts';
 import { drainOnSignal } from './drain.ts';
 import { countFlag, durationFlag, listenFlag, readFlags, sizeFlag } from './flags.ts';
 import { Exit, UsageError, type CommandIo } from './io.ts';
+import { learning } from './learning.ts';
 import { followTls, listen, readTls } from './listen.ts';
 import { openSource, replicaName } from './open-source.ts';
 import { explainSource } from './explain-source.ts';
@@ -101,7 +102,8 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
   if (tls !== null) followTls(tls, clock, log, (material) => renewCertificate(server, material));
   source.start(assembly);
   const startedAt = clock.now();
-  const whyNotReady = (): string | null => source.notReady() ?? notReady(frontDoor, assembly, startedAt);
+  const whyNotReady = (): string | null =>
+    frontDoor.draining ? 'draining' : (source.notReady() ?? learning(assembly, clock, startedAt));
   const sources: AdminSources = {
     metrics: createMetrics(
       [...traffic.families(), tableTimes(assembly)],
@@ -123,14 +125,6 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
   await assembly.close();
   for (const one of small) one.close().closeAllConnections();
   return Exit.fine;
-}
-
-/** Milliseconds that a router which has just started waits for what it can learn before it calls itself ready without. */
-const learningGrace = 2000;
-
-function notReady(frontDoor: FrontDoor, assembly: Assembly, startedAt: number): string | null {
-  if (frontDoor.draining) return 'draining';
-  return clock.now() - startedAt < learningGrace ? assembly.stillToLearn : null;
 }
 
 async function upstreamClient(flags: ServeFlags): Promise<UpstreamClient> {

@@ -17,6 +17,7 @@ import { drainOnSignal, type Draining } from '../drain.ts';
 import { explainSource } from '../explain-source.ts';
 import { countFlag, durationFlag, listenFlag, readFlags, sizeFlag } from '../flags.ts';
 import { Exit, type CommandIo } from '../io.ts';
+import { learning } from '../learning.ts';
 import { listen } from '../listen.ts';
 import { policyReports } from '../policy-reports.ts';
 import { prefixSecrets } from '../prefix-key.ts';
@@ -31,9 +32,6 @@ import { ownArguments } from './reference-flags.ts';
 import { Serving } from './serving.ts';
 
 const http = process.getBuiltinModule('node:http');
-
-/** Milliseconds that a picker waits for its engines to name their models before it calls itself ready without. */
-const modelsGrace = 2000;
 
 /** `hermes-router epp`. Resolves to the exit code once the picker has drained. */
 export async function runEpp(argv: readonly string[], io: CommandIo): Promise<number> {
@@ -113,10 +111,7 @@ async function serve(flags: PickerFlags, log: Log): Promise<number> {
   const startedAt = clock.now();
   const whyNotReady = (): string | null => {
     if (pools.draining) return 'draining';
-    const missing = source.notReady();
-    if (missing !== null) return missing;
-    const waits = !assembly.modelsKnown && clock.now() - startedAt < modelsGrace;
-    return waits ? 'engines have not named their models yet' : null;
+    return source.notReady() ?? learning(assembly, clock, startedAt);
   };
   const serving = new Serving(whyNotReady, clock);
   const report = (): ReplicaReport => ({
