@@ -5,6 +5,7 @@ import { buildProfile } from '../../src/policies/build.ts';
 import { ScoreBook } from '../../src/observability/score-book.ts';
 import { registry } from '../../src/policies/index.ts';
 import type { ProfileSpec } from '../../src/policies/definition.ts';
+import { noAdapterReports } from '../../src/router/adapters.ts';
 import type { Endpoint } from '../../src/router/endpoint.ts';
 import type { Explanation } from '../../src/router/explanation.ts';
 import { nothingForeknown } from '../../src/router/foreknowledge.ts';
@@ -95,7 +96,7 @@ function fleet(count: number, spec: ProfileSpec): Bench {
     created: 0,
     match: { models: ['m'], headers: [] },
     backends: [{ group, weight: 1, rewriteModel: null }],
-    profile: buildProfile(spec, registry, { states, random, clock }),
+    profile: buildProfile(spec, registry, { states, adapters: noAdapterReports, random, clock }),
     timeouts: { connect: 0, firstByte: 0, streamIdle: 0, nonStreaming: 0, request: 0 },
     retries: { attempts: 2, on: [], budget: { percent: 20, minPerSecond: 10 } },
     debugHeaders: false,

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { contextOf } from '../../test/fixtures/fleet.ts';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
 import { buildProfile } from '../policies/build.ts';
 import { registry } from '../policies/index.ts';
@@ -51,7 +52,7 @@ describe('the corpus of good configurations of a picker and the examples', () =>
     const { config, faults } = read(file);
     expect(faults).toEqual([]);
     if (config === null) throw new Error('without a fault there is a configuration');
-    const context = { states: new EndpointStates(8), random: () => 0.5, clock: new ManualClock() };
+    const context = contextOf(new EndpointStates(8), () => 0.5, new ManualClock());
     expect(buildProfile(config.profile, registry, context).parts.description).toMatch(/./);
   });
 

@@ -8,7 +8,6 @@ const queues =
   'remove it: requests do not wait here; while all endpoints are saturated those of negative priority get 429';
 const prefixes = 'use prefix-cache-scorer, or scorer-aggregate-kv-cache-aware, which asks cache-indexer';
 const load = 'use queue-scorer';
-const loras = 'remove it: which adapters an endpoint has loaded is not known here';
 const oneProfile = 'keep one profile and single-profile-handler';
 const metrics = "remove it: the engines' metrics and models are always read";
 const found = 'remove it: endpoints are those of the InferencePool';
@@ -42,8 +41,7 @@ export const instead: Readonly<Record<string, string>> = {
   'low-queue-filter': load,
   'least-queue-filter': load,
   'least-kv-cache-filter': 'use kv-cache-utilization-scorer',
-  'lora-affinity-scorer': loras,
-  'lora-affinity-filter': loras,
+  'lora-affinity-filter': 'use lora-affinity-scorer',
   'decision-tree-filter': 'use scorers',
   'kv-cache-scorer': 'write kv-cache-utilization-scorer, its name today',
 };

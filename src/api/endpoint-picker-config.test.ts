@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { contextOf } from '../../test/fixtures/fleet.ts';
 import { buildProfile } from '../policies/build.ts';
 import { registry } from '../policies/index.ts';
 import { EndpointStates } from '../router/states.ts';
@@ -143,7 +144,7 @@ describe('whatever KV manager is accepted', () => {
         if (kvCache.type !== 'Manager') throw new Error('nobody is asked');
         const { service, url } = kvCache.manager;
         expect(URL.canParse(url ?? `http://${service?.name}.default:${service?.port}`)).toBe(true);
-        const context = { states: new EndpointStates(8), random: () => 0.5, clock: { now: () => 0 } };
+        const context = contextOf(new EndpointStates(8), () => 0.5);
         buildProfile(profile, registry, context);
       }),
       { numRuns: 2000, seed: 6 },
@@ -267,7 +268,7 @@ describe('whatever is accepted', () => {
           return;
         }
         accepted += 1;
-        const context = { states: new EndpointStates(8), random: () => 0.5, clock: { now: () => 0 } };
+        const context = contextOf(new EndpointStates(8), () => 0.5);
         expect(buildProfile(result.config.profile, registry, context).parts.pickerType).toMatch(/./);
       }),
       { numRuns: 2000, seed: 6 },

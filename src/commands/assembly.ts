@@ -10,6 +10,7 @@ import { ApproximateIndex } from '../indexer/approximate.ts';
 import { HistogramSeries } from '../observability/histogram.ts';
 import { errorText, rateLimited, type Log } from '../observability/log.ts';
 import { registry } from '../policies/index.ts';
+import type { AdapterReports } from '../router/adapters.ts';
 import type { Clock } from '../router/clock.ts';
 import type { DecisionObserver } from '../router/observer.ts';
 import { Router } from '../router/router.ts';
@@ -89,7 +90,9 @@ export class Assembly {
   constructor(options: AssemblyOptions) {
     this.options = options;
     const { clock, log } = options;
-    this.compiler = new Compiler(registry, { states: this.states, random: Math.random, clock });
+    const { states } = this;
+    const adapters: AdapterReports = { lora: (slot) => this.fleet.lora(slot) };
+    this.compiler = new Compiler(registry, { states, adapters, random: Math.random, clock });
     this.router = new Router({
       states: this.states,
       random: Math.random,

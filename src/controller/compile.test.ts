@@ -1,11 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { endpoint, readyStates } from '../../test/fixtures/fleet.ts';
+import { contextOf, endpoint, readyStates } from '../../test/fixtures/fleet.ts';
 import type { BackendGroup } from '../api/backend-group.ts';
 import { decodeResource } from '../api/decode.ts';
 import type { RoutingPolicy } from '../api/routing-policy.ts';
 import { registry } from '../policies/index.ts';
-import type { PluginContext } from '../policies/definition.ts';
 import { noPrefixSource } from '../router/prefix.ts';
 import {
   compile,
@@ -20,7 +19,7 @@ import {
 import { met, unmet } from './conditions.ts';
 import { poolGroupOf } from './pools/pool-ref.ts';
 
-const context: PluginContext = { states: readyStates(4), random: () => 0, clock: { now: () => 1 } };
+const context = contextOf(readyStates(4));
 
 function decoded(kind: string, name: string, spec: object, namespace?: string): BackendGroup | RoutingPolicy {
   const metadata = namespace === undefined ? { name } : { name, namespace };

@@ -77,7 +77,19 @@ describe('readEngineMetrics', () => {
         'vllm:lora_requests_info{max_lora="2",running_lora_adapters="b,c",waiting_lora_adapters="d"} 1.7953e+09',
         'vllm:lora_requests_info{max_lora="2",running_lora_adapters="",waiting_lora_adapters=""} 1.7951e+09',
       ].join('\n'),
-      is: { lora: { running: ['b', 'c'], waiting: ['d'], max: 2 } },
+      is: { lora: { running: ['b', 'c'], waiting: ['d'], distinct: 3, max: 2 } },
+    },
+    {
+      says: 'an adapter in both lists as one',
+      engine: 'vLLM',
+      text: 'vllm:lora_requests_info{max_lora="4",running_lora_adapters="a,b",waiting_lora_adapters="b,a,c"} 1\n',
+      is: { lora: { running: ['a', 'b'], waiting: ['b', 'a', 'c'], distinct: 3, max: 4 } },
+    },
+    {
+      says: 'the first 256 adapters of a list without end',
+      engine: 'vLLM',
+      text: `vllm:lora_requests_info{max_lora="1",running_lora_adapters="${'a,'.repeat(255)}b,c",waiting_lora_adapters=""} 1\n`,
+      is: { lora: { running: [...Array<string>(255).fill('a'), 'b'], waiting: [], distinct: 2, max: 1 } },
     },
     {
       says: 'an engine that sleeps',

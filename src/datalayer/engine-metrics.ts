@@ -1,15 +1,9 @@
+import type { AdapterReport } from '../router/adapters.ts';
 import { labelOf, SeriesFinder, type Sample } from './metrics-text.ts';
 import type { Engine } from './targets.ts';
 
-/** The LoRA adapters that an engine says it works with. */
-export interface LoraReport {
-  /** Adapters of requests in the batch. */
-  readonly running: readonly string[];
-  /** Adapters of requests in the queue. */
-  readonly waiting: readonly string[];
-  /** Adapters that fit in one batch; 0 where the engine does not say. */
-  readonly max: number;
-}
+/** Adapters of one list that are kept: far more than a batch holds. */
+const maxAdapters = 256;
 
 /** What an engine's metrics say; null where they do not. */
 export interface EngineReport {
@@ -21,7 +15,7 @@ export interface EngineReport {
   readonly usage: number | null;
   /** Tokens that fit in the KV cache, over all ranks. */
   readonly cacheTokens: number | null;
-  readonly lora: LoraReport | null;
+  readonly lora: AdapterReport | null;
   /** False: the engine sleeps, or a rank of it. */
   readonly awake: boolean | null;
   /** When the process started, in seconds since 1970. */
@@ -153,19 +147,19 @@ function positive(label: string | null): number {
 }
 
 /** vLLM leaves old label sets behind and writes the time as the value: the latest is the one that holds. */
-function loraReport(samples: readonly Sample[]): LoraReport | null {
+function loraReport(samples: readonly Sample[]): AdapterReport | null {
   let latest: Sample | null = null;
   for (const sample of samples) if (latest === null || sample.value > latest.value) latest = sample;
   if (latest === null) return null;
-  return {
-    running: adapters(labelOf(latest.labels, 'running_lora_adapters')),
-    waiting: adapters(labelOf(latest.labels, 'waiting_lora_adapters')),
-    max: positive(labelOf(latest.labels, 'max_lora')),
-  };
+  const running = adapters(labelOf(latest.labels, 'running_lora_adapters'));
+  const waiting = adapters(labelOf(latest.labels, 'waiting_lora_adapters'));
+  const distinct = new Set([...running, ...waiting]).size;
+  return { running, waiting, distinct, max: positive(labelOf(latest.labels, 'max_lora')) };
 }
 
 function adapters(list: string | null): string[] {
-  return (list ?? '').split(',').filter((name) => name !== '');
+  const names = (list ?? '').split(',', maxAdapters);
+  return names.filter((name) => name !== '');
 }
 
 function isAwake(samples: readonly Sample[]): boolean | null {

@@ -645,7 +645,22 @@ describe('scraping', () => {
       null,
       null,
     ]);
-    expect([fleet.lora(slotOf(1))?.running, fleet.lora(slotOf(2))]).toEqual([['sql'], null]);
+    expect([fleet.lora(slotOf(1))?.running, fleet.lora(slotOf(2)), fleet.lora(60)]).toEqual([['sql'], null, null]);
+  });
+
+  it('knows of no adapter in an engine that was away and may have a new process', () => {
+    const line = 'vllm:lora_requests_info{max_lora="1",running_lora_adapters="sql",waiting_lora_adapters="sql"} 1\n';
+    probe.set(addressOf(1), '/metrics', metrics(line));
+    fleet.reconcile([groupOf(1)]);
+    clock.advance(1_500);
+    probe.setAll(addressOf(1), refused);
+    clock.advance(10_000);
+    expect(reasons()).toEqual(['e1 Unhealthy']);
+    probe.revive(addressOf(1));
+    probe.set(addressOf(1), '/metrics', 'hangs');
+    clock.advance(10_000);
+    expect(reasons()).toEqual(['e1 Ready']);
+    expect(fleet.lora(slotOf(1))).toBeNull();
   });
 });
 

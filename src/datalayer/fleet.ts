@@ -1,9 +1,9 @@
+import type { AdapterReport, AdapterReports } from '../router/adapters.ts';
 import type { Clock } from '../router/clock.ts';
 import type { Endpoint } from '../router/endpoint.ts';
 import type { EndpointFeedback, Outcome } from '../router/feedback.ts';
 import type { EndpointStates } from '../router/states.ts';
 import type { FleetContext, FleetCounters } from './context.ts';
-import type { LoraReport } from './engine-metrics.ts';
 import { Group, type GroupOwner } from './group.ts';
 import type { Member } from './member.ts';
 import type { ModelList } from './models.ts';
@@ -52,7 +52,7 @@ interface Place {
 }
 
 /** Every endpoint of every group: its slot, health, load and models. */
-export class Fleet implements EndpointFeedback {
+export class Fleet implements EndpointFeedback, AdapterReports {
   readonly counters: FleetCounters = {
     scrapes: 0,
     scrapeFailures: 0,
@@ -180,7 +180,7 @@ export class Fleet implements EndpointFeedback {
   }
 
   /** The LoRA adapters that the endpoint's engine last said it works with, or null. */
-  lora(slot: number): LoraReport | null {
+  lora(slot: number): AdapterReport | null {
     return this.bySlot[slot]?.member.lora ?? null;
   }
 

@@ -1,7 +1,8 @@
+import type { AdapterReport } from '../router/adapters.ts';
 import type { Endpoint } from '../router/endpoint.ts';
 import { Flag } from '../router/states.ts';
 import type { FleetContext, Site } from './context.ts';
-import type { EngineReport, LoraReport } from './engine-metrics.ts';
+import type { EngineReport } from './engine-metrics.ts';
 import { HealthProbe, type HealthListener } from './health-probe.ts';
 import { ModelLearner, type ModelList, type ModelListener } from './models.ts';
 import type { ProbeAccess } from './probe.ts';
@@ -32,7 +33,7 @@ export class Member implements Site, HealthListener, ScrapeListener, ModelListen
   /** Milliseconds of the clock; null while it is not ready. */
   readySince: number | null = null;
   cacheTokens: number | null = null;
-  lora: LoraReport | null = null;
+  lora: AdapterReport | null = null;
   private readonly context: FleetContext;
   private readonly owner: MemberOwner;
   private readonly health: HealthProbe;
@@ -137,6 +138,7 @@ export class Member implements Site, HealthListener, ScrapeListener, ModelListen
   mayHaveRestarted(): void {
     // The next scrape learns the new start time; comparing it with the old one would tell the same restart twice.
     this.context.startTimes[this.slot] = 0;
+    this.lora = null;
     this.restart();
   }
 

@@ -1,4 +1,5 @@
 import type { Static, TObject } from 'typebox';
+import type { AdapterReports } from '../router/adapters.ts';
 import type { Clock } from '../router/clock.ts';
 import type { PairGrouping } from '../router/pair-grouping.ts';
 import type { Direction, Filter, HandoverHeader, PairPicker, PairScorer, Picker, Scorer } from '../router/plugin.ts';
@@ -7,6 +8,7 @@ import type { EndpointStates } from '../router/states.ts';
 /** What a plugin may read at decision time. */
 export interface PluginContext {
   readonly states: EndpointStates;
+  readonly adapters: AdapterReports;
   /** Uniform in [0, 1); injected so that tests own chance. */
   readonly random: () => number;
   /** For loads that shrink with time. */

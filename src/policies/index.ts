@@ -25,6 +25,7 @@ import { kvCacheUtilizationScorer } from './scorers/kv-cache-utilization.ts';
 import { leastLoad } from './scorers/least-load.ts';
 import { lMetric } from './scorers/lmetric.ts';
 import { loadAwareScorer } from './scorers/load-aware.ts';
+import { loraAffinityScorer } from './scorers/lora-affinity.ts';
 import { prefixCacheScorer } from './scorers/prefix-cache.ts';
 import { queueScorer } from './scorers/queue.ts';
 import { runningRequestsSizeScorer } from './scorers/running-requests-size.ts';
@@ -41,6 +42,7 @@ export const registry: Registry = Object.freeze({
     leastLoad,
     lMetric,
     loadAwareScorer,
+    loraAffinityScorer,
     prefixCacheScorer,
     queueScorer,
     runningRequestsSizeScorer,

@@ -12,6 +12,8 @@ export class Candidates {
   slots = new Int32Array(64);
   /** Prompt tokens that the endpoint has in its KV cache; 0 where the profile does not ask for hits. */
   cachedTokens = new Float64Array(64);
+  /** The model that the engine will be asked for: the backend's where it rewrites, else the request's. */
+  model = '';
   /** Length of the prompt in tokens. */
   promptTokens = 0;
 

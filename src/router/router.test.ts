@@ -15,7 +15,9 @@ import type { ProfileSpec } from '../policies/definition.ts';
 import { ApproximateIndex } from '../indexer/approximate.ts';
 import { firstAttempt, type Attempts, type Decision } from './decision.ts';
 import type { Endpoint } from './endpoint.ts';
+import type { Scorer, WeightedScorer } from './plugin.ts';
 import type { Backend, RoutingPolicy } from './policy.ts';
+import { SchedulingProfile } from './profile.ts';
 import { Router } from './router.ts';
 import { Flag, type EndpointStates } from './states.ts';
 
@@ -146,6 +148,23 @@ describe('Router.decide', () => {
     expect(first).toBe(0);
     expectShare(second, 1000, 0.5);
     expect(second + third).toBe(1000);
+  });
+
+  it('tells scorers the model that the engine will be asked for', () => {
+    const seen: string[] = [];
+    const { parts } = profile(anyEndpoint, readyStates(1));
+    const scorer: Scorer = {
+      score(_request, { model }, out) {
+        seen.push(model);
+        out.fill(0);
+      },
+    };
+    const scorers: WeightedScorer[] = [{ type: 'spy', scorer, direction: 'cost', weight: 1 }];
+    for (const rewriteModel of ['m-fp8', null]) {
+      const setup = world([{ ...fleet(1), rewriteModel }]);
+      decide({ ...setup, policy: { ...setup.policy, profile: new SchedulingProfile({ ...parts, scorers }) } });
+    }
+    expect(seen).toEqual(['m-fp8', 'm']);
   });
 
   it('lets an engine say that it does not know the model where no backend is known to serve it', () => {

@@ -210,6 +210,7 @@ export class Router {
   private gather(backend: Backend, request: InferenceRequest, profile: SchedulingProfile, attempts: Attempts): void {
     const { candidates } = this;
     const { filters, readsHits, pairs } = profile.parts;
+    candidates.model = backend.rewriteModel ?? request.model;
     if (pairs !== undefined) {
       this.pairing.choose({ backend, profile, parts: pairs, request, attempts }, candidates);
       return;

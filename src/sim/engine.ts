@@ -89,6 +89,14 @@ export class Engine {
     return this.asleep;
   }
 
+  /** Names of the LoRA adapters that have a request in the batch or the queue. */
+  get adapters(): Set<string> {
+    const names = new Set<string>();
+    for (const { adapter } of [...this.runningQueue, ...this.waitingQueue])
+      if (adapter !== null) names.add(adapter.name);
+    return names;
+  }
+
   /** Share of the KV cache that requests hold, 0..1. */
   get usage(): number {
     return this.pool.used / this.pool.size;

@@ -27,7 +27,7 @@ async function serve(options: PickerOptions = {}, envoy: Partial<EnvoyOptions> =
 }
 
 describe('an engine that is killed', () => {
-  it('costs no request: Envoy goes on along the list of fallbacks', async () => {
+  it('costs nothing but what it had accepted: Envoy goes on along the list of fallbacks', async () => {
     const engines = [await world.child('m'), await world.child('m'), await world.child('m')];
     const { client, envoy } = await serve({}, { retries: 2 });
     const load = new Load(4, async () => {

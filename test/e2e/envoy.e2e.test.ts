@@ -8,6 +8,7 @@ import { EnvoyWorld } from './envoy/world.ts';
 import { chatBody } from './testkit/client.ts';
 import { sendObject, type ScriptedEngine, type Seen } from './testkit/engine.ts';
 import { group, policy } from './testkit/manifests.ts';
+import { RawConnection } from './testkit/raw.ts';
 import { until } from './testkit/until.ts';
 
 const run = promisify(execFile);
@@ -209,6 +210,7 @@ describe('errors through Envoy', () => {
         group('empty', [], { models: ['gone'] }),
         policy('m', { backendRefs: [{ name: 'g' }] }),
         policy('other', { backendRefs: [{ name: 'g', rewriteModel: 'm' }] }),
+        policy('bad', { backendRefs: [{ name: 'g' }], strategy: { type: 'Nonsense' } }),
       ],
       { flags: ['--max-body', '1Mi', '--max-buffered', '2Mi'] },
     );
@@ -235,6 +237,7 @@ describe('errors through Envoy', () => {
     ['the wrong method', 405, 'invalid_request_error', 'method_not_allowed', { method: 'PUT' }],
     ['another content type', 415, 'invalid_request_error', 'unsupported_media_type', { headers: { 'content-type': 'text/plain' } }], // prettier-ignore
     ['a model of nobody', 404, 'invalid_request_error', 'model_not_found', { body: '{"model":"nobody"}' }],
+    ['a policy that never was valid', 503, 'service_unavailable', 'policy_invalid', { body: '{"model":"bad"}' }],
     ['a body over the limit', 413, 'invalid_request_error', 'request_too_large', { body: JSON.stringify(chatBody('m', { user: 'x'.repeat(2 ** 20) })) }], // prettier-ignore
   ];
   it.each(cases)('%s: %i, type %s, code %s', async (_name, status, type, code, one) => {
@@ -244,6 +247,22 @@ describe('errors through Envoy', () => {
     expect(answer.headers['x-hermes-reason']).toBe(code);
     expect(answer.headers['content-type']).toMatch(/^application\/json/);
     if (status === 405) expect(answer.headers.allow).toBe('POST');
+    if (status === 503) expect(answer.headers['retry-after']).toMatch(/^[0-9]+$/);
+  });
+
+  it('more bodies than may be held: 503, overloaded, until they are gone', async () => {
+    const head = `POST ${chat} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n`;
+    const holding = Array.from({ length: 2 }, () => new RawConnection(world.envoy.address));
+    for (const connection of holding) connection.write(head + ' '.repeat(900_000));
+    const ask = () => world.client.chat('m', { user: 'x'.repeat(600_000) });
+    const refused = await until('too much is held', async () => {
+      const answer = await ask();
+      return answer.status === 200 ? null : answer;
+    });
+    expect([refused.status, refused.error]).toMatchObject([503, { type: 'service_unavailable', code: 'overloaded' }]);
+    expect(refused.headers['retry-after']).toMatch(/^[0-9]+$/);
+    for (const connection of holding) connection.destroy();
+    await until('there is room again', async () => (await ask()).status === 200);
   });
 });
 

@@ -269,3 +269,48 @@ test('/metrics speaks the names that routers read, each with its type before it'
   expect(body).toMatch(/vllm:num_requests_waiting\{engine="0",model_name="tiny"\} 0\n/);
   expect(body).toMatch(/vllm:cache_config_info\{.*block_size="16".*num_gpu_blocks="32769".*\} 1\n/);
 });
+
+describe('/metrics names adapters as vLLM does', () => {
+  /** The declaration, and what stands in the sample of an engine with these adapters after `act`. */
+  async function loraOf(adapters: readonly string[], act?: (address: string) => Promise<unknown>): Promise<string[]> {
+    const own = await startSimEngine({ models: ['tiny'], adapters });
+    try {
+      await act?.(own.address);
+      const text = await (await fetch(`http://${own.address}/metrics`)).text();
+      const lines = text.split('\n').filter((line) => line.includes('vllm:lora_requests_info'));
+      return lines.map((line) => line.replace(/ \d{10}(\.\d+)?$/, ' NOW'));
+    } finally {
+      await own.close();
+    }
+  }
+
+  const declared = [
+    '# HELP vllm:lora_requests_info Running stats on lora requests.',
+    '# TYPE vllm:lora_requests_info gauge',
+  ];
+  const sample = (names: string): string =>
+    `vllm:lora_requests_info{max_lora="2",running_lora_adapters="${names}",waiting_lora_adapters="${names}"} NOW`;
+  const complete = (address: string, model: string, max_tokens: number): Promise<Response> =>
+    fetch(`http://${address}/v1/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model, prompt: 'a', max_tokens, stream: true }),
+    });
+
+  test.each<[string, readonly string[], string[]]>([
+    ['not at all where it has none', [], []],
+    ['without a sample before its first request', ['sql', 'chat'], declared],
+  ])('%s', async (_name, adapters, expected) => {
+    expect(await loraOf(adapters)).toEqual(expected);
+  });
+
+  test('in both lists, with the time as the value, while one has a request', async () => {
+    const busy = await loraOf(['sql', 'chat'], async (address) => {
+      await complete(address, 'sql', 10_000);
+      await complete(address, 'tiny', 10_000);
+    });
+    expect(busy).toEqual([...declared, sample('sql')]);
+    const over = await loraOf(['sql', 'chat'], async (address) => (await complete(address, 'sql', 1)).text());
+    expect(over).toEqual([...declared, sample('')]);
+  });
+});

@@ -3,12 +3,23 @@ import type { Histogram } from './histogram.ts';
 
 type Of = (engine: Engine) => number;
 
+/** What stands in GET /metrics besides the engines' own numbers. */
+export interface ExpositionParts {
+  /** The base model's name. */
+  readonly model: string;
+  /** LoRA adapters that the engine serves. */
+  readonly adapters: number;
+  readonly firstToken: Histogram;
+  /** Wall time in seconds since 1970. */
+  readonly now: number;
+}
+
 /**
  * The text of GET /metrics: what routers and dashboards read of a vLLM, in its names; times are engine time. One series for
- * each data-parallel rank; the histogram is of all.
+ * each data-parallel rank; the histogram and the adapters are of all.
  */
-export function exposition(engines: readonly Engine[], model: string, firstToken: Histogram): string {
-  const name = model.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
+export function exposition(engines: readonly Engine[], { model, adapters, firstToken, now }: ExpositionParts): string {
+  const name = escaped(model);
   const lines = (metricName: string, more: readonly [string, string], of: Of): string =>
     engines
       .map((engine, rank) => `${metricName}{engine="${rank}",${more[0]}model_name="${name}"${more[1]}} ${of(engine)}\n`)
@@ -53,7 +64,25 @@ export function exposition(engines: readonly Engine[], model: string, firstToken
     '# HELP vllm:cache_config_info Information of the LLMEngine CacheConfig\n',
     '# TYPE vllm:cache_config_info gauge\n',
     ...engines.map(cacheConfig),
+    adapters > 0 ? loraRequests(engines, adapters, now) : '',
   ].join('');
+}
+
+/**
+ * As in vLLM: the value is the time, both lists name each adapter with a request in the batch or the queue, and there is
+ * no sample before the first request. All adapters fit in one batch here.
+ */
+function loraRequests(engines: readonly Engine[], max: number, now: number): string {
+  const declared =
+    '# HELP vllm:lora_requests_info Running stats on lora requests.\n# TYPE vllm:lora_requests_info gauge\n';
+  if (engines.every(({ totals }) => totals.submitted === 0)) return declared;
+  const names = escaped([...new Set(engines.flatMap((engine) => [...engine.adapters]))].join(','));
+  const labels = `max_lora="${max}",running_lora_adapters="${names}",waiting_lora_adapters="${names}"`;
+  return `${declared}vllm:lora_requests_info{${labels}} ${now}\n`;
+}
+
+function escaped(label: string): string {
+  return label.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
 }
 
 /** `num_gpu_blocks` counts vLLM's null block too, which holds no request's tokens. */

@@ -116,8 +116,12 @@ function sendMetrics({ host, response }: Call): Promise<void> {
   const body = Buffer.from(
     exposition(
       host.ranks.map(({ engine }) => engine),
-      host.models.base,
-      host.firstTokens,
+      {
+        model: host.models.base,
+        adapters: host.models.adapters.length,
+        firstToken: host.firstTokens,
+        now: Date.now() / 1000,
+      },
     ),
   );
   const type = 'text/plain; version=1.0.0; charset=utf-8';
