@@ -336,11 +336,11 @@ export class Exchange implements CallHandler, Timed {
     this.end(GrpcStatus.ok, undefined, status);
   }
 
-  /** The peer has said all; the call ends as soon as nothing is owed to it. */
+  /** The peer has said all (Envoy, too, when its client leaves): the call ends as soon as nothing is owed to it. */
   private endIfIdle(): void {
     if (!this.halfClosed || this.over) return;
     if (this.stage === Stage.deciding || this.outgoing !== null) return;
-    if (this.stage === Stage.body) this.end(GrpcStatus.invalidArgument, 'the request has no end', 400);
+    if (this.stage === Stage.body) this.end(GrpcStatus.invalidArgument, 'the request has no end');
     else this.end(GrpcStatus.ok);
   }
 
