@@ -17,10 +17,10 @@ demo: $(INSTALLED) ## Eight simulated engines, the router, three policies side b
 	@node scripts/demo.ts
 
 test: $(INSTALLED) verify ## Lint, generated files, unit tests with coverage, end-to-end tests.
-	scripts/side-by-side.sh 'vitest run --project unit --coverage' '$(MAKE) --no-print-directory lint'
+	vitest run --project unit --coverage
 	node test/e2e/cluster/kit/make.ts
 # They wait for processes and time-outs more than they compute.
-	scripts/side-by-side.sh 'vitest run --project e2e' 'vitest run --project cluster'
+	scripts/side-by-side.sh 'vitest run --project e2e' '$(MAKE) --no-print-directory lint e2e-cluster'
 
 unit: $(INSTALLED) ## Unit tests only.
 	vitest run --project unit
@@ -31,8 +31,8 @@ e2e: $(INSTALLED) ## End-to-end tests with simulated engines, the OpenAI clients
 e2e-cluster: $(INSTALLED) ## The same on a real API server: builds one into .cache (5 minutes, once), or takes that of KUBECONFIG.
 	vitest run --project cluster
 
-e2e-slow: $(INSTALLED) ## What takes its time on a real API server: two-minute outages, 500 busy policies (8 minutes).
-	vitest run --project cluster-slow
+e2e-slow: $(INSTALLED) ## What takes its time: faults, fuzz and load; two-minute outages of an API server, 500 busy policies (8 minutes).
+	scripts/side-by-side.sh 'vitest run --project cluster-slow' 'vitest run --project e2e-slow'
 
 e2e-kind: $(INSTALLED) ## The cluster suites on a kind cluster; needs a Docker engine.
 	test/e2e/cluster/kind.sh vitest run --project cluster

@@ -29,6 +29,15 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'e2e-slow',
+          include: ['test/e2e/*.slow.test.ts', 'test/epp-protocol/*.slow.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: 'cluster',
           include: ['test/e2e/cluster/*.cluster.test.ts'],
           globalSetup: ['test/e2e/cluster/kit/global-setup.ts'],
@@ -41,12 +50,10 @@ export default defineConfig({
       {
         test: {
           name: 'cluster-slow',
-          include: ['test/e2e/cluster/*.slow.test.ts', 'test/e2e/cluster/outages.cluster.test.ts'],
+          include: ['test/e2e/cluster/*.slow.test.ts'],
           globalSetup: ['test/e2e/cluster/kit/global-setup.ts'],
           testTimeout: 300_000,
           hookTimeout: 120_000,
-          // Each outage of the API server lasts two minutes.
-          env: { HERMES_TEST_OUTAGE_SECONDS: '120' },
           fileParallelism: false,
         },
       },

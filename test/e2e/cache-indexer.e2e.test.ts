@@ -11,6 +11,7 @@ import { HermesProcess } from './testkit/process.ts';
 import { get } from './testkit/router.ts';
 import { closeAll, EngineProcess, startEngines } from './testkit/sim.ts';
 import { until } from './testkit/until.ts';
+import { quietPort } from './testkit/ports.ts';
 
 let engines: SimEngine[];
 let processes: EngineProcess[];
@@ -223,7 +224,7 @@ describe('cache-indexer', () => {
   });
 
   it('forgets an engine that has started anew', async () => {
-    const ports = ['--kv-events', await freePort(), '--kv-replay', await freePort()];
+    const ports = ['--kv-events', await freeEndpoint(), '--kv-replay', await freeEndpoint()];
     const engine = await EngineProcess.start('m', ports);
     processes.push(engine);
     const published: Published = { address: engine.address, kvEvents: { events: ports[1], replay: ports[3] } };
@@ -271,7 +272,7 @@ describe('cache-indexer', () => {
 
   it('waits for an engine that cannot be reached, then gives it up', async () => {
     const [a] = await publishers(1, 'm');
-    const dead = { address: '127.0.0.1:9', kvEvents: { events: await freePort(), replay: null } };
+    const dead = { address: '127.0.0.1:9', kvEvents: { events: await freeEndpoint(), replay: null } };
     const running = RunningIndexer.start([publishing('m', [a, dead])]);
     indexer = await running;
     const { text } = await indexer.page('readyz');
@@ -383,7 +384,7 @@ describe('the command line', () => {
   });
 
   it('takes the configuration of the original: listens on its port, tells what has no effect', async () => {
-    const port = Number((await freePort()).split(':')[2]);
+    const port = await quietPort();
     const discovery = '{labelSelector: "openfuyao.com/model=qwen-qwen3-8b", portName: zmq-pub, refreshInterval: 10}';
     const values = (name: string): string =>
       `app:\n  serviceDiscovery: ${discovery}\nservice:\n  name: ${name}\n  port: ${port}\nimage: x\n`;
@@ -412,9 +413,4 @@ function bound(running: RunningIndexer) {
 }
 
 /** An endpoint that nobody has now. */
-async function freePort(): Promise<string> {
-  const [engine] = await startEngines(1, 'none', { kvEvents: { events: anywhere, replay: null } });
-  const endpoint = engine.kvEvents?.events ?? '';
-  await engine.close();
-  return endpoint;
-}
+const freeEndpoint = async (): Promise<string> => `tcp://127.0.0.1:${await quietPort()}`;

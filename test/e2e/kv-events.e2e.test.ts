@@ -110,6 +110,8 @@ describe('a group that goes by KV events', () => {
     const router = await serving(engines);
     const messages = [user(words('story', 200))];
     const first = await chat(messages);
+    // Events may come after the answer: lost before the first of them has come, they leave no gap.
+    await until('its events have come', async () => (await metric(router, 'hermes_kv_event_messages_total')) > 0);
     expect(await chat(messages)).toMatchObject({ endpoint: first.endpoint });
     for (const engine of engines) engine.setFault({ ...noFault, type: 'lose-events' });
     for (let i = 0; i < 10; i++) await chat([user(words(`lost ${i}`, 100))]);

@@ -1,8 +1,7 @@
-import { createServer, type AddressInfo } from 'node:net';
-import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Client } from '../testkit/client.ts';
 import { Load } from '../testkit/load.ts';
+import { quietPort } from '../testkit/ports.ts';
 import { until } from '../testkit/until.ts';
 import { startCluster } from './kit/index.ts';
 import { enginesOn } from './testkit/engines.ts';
@@ -15,17 +14,10 @@ let place: Place;
 let replicas: Operator[];
 let clients: Client[];
 
-async function freeAddresses(count: number): Promise<string[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const addresses = servers.map((server) => `127.0.0.1:${(server.address() as AddressInfo).port}`);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return addresses;
-}
-
 beforeEach(async () => {
   place = await placeFor(cluster);
-  const admins = await freeAddresses(3);
+  const ports = await Promise.all([quietPort(), quietPort(), quietPort()]);
+  const admins = ports.map((port) => `127.0.0.1:${port}`);
   const flags = [...quick, '--peers', admins.join(',')];
   replicas = await Promise.all(
     admins.map((admin, i) => Operator.ready({ kubeconfig: place.kubeconfig, name: `replica-${i}`, flags, admin })),

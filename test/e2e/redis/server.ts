@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { until } from '../testkit/until.ts';
+import { quietPort } from '../testkit/ports.ts';
 
 const cache = join(import.meta.dirname, '../../../.cache/redis');
 
@@ -31,7 +32,7 @@ export class StoreServer {
   }
 
   static async start(program: string, ...flags: string[]): Promise<StoreServer> {
-    const server = new StoreServer(program, await freePort(), flags);
+    const server = new StoreServer(program, await quietPort(), flags);
     await server.up();
     return server;
   }
@@ -80,15 +81,6 @@ export async function tlsInFront(
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return { port: portOf(server.address()), close: () => server.close() };
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const port = portOf(server.address());
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 function accepts(port: number): Promise<boolean> {

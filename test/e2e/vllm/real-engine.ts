@@ -1,8 +1,8 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { get } from '../testkit/router.ts';
 import { until } from '../testkit/until.ts';
+import { quietPort } from '../testkit/ports.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const folder = here('../../../.cache/vllm');
@@ -45,7 +45,8 @@ export class RealEngine {
   }
 
   static async start(): Promise<RealEngine> {
-    const engine = new RealEngine([await freePort(), await freePort(), await freePort()]);
+    // vLLM does not tell which port it got when it is asked for any.
+    const engine = new RealEngine([await quietPort(), await quietPort(), await quietPort()]);
     await until('vLLM is up', () => engine.isUp(), patience);
     return engine;
   }
@@ -71,13 +72,4 @@ export class RealEngine {
       () => false,
     );
   }
-}
-
-/** vLLM does not tell which port it got when it is asked for any. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -10,8 +10,8 @@ import { conditions, Operator, placeFor, quick, read, type Place } from './testk
 import { Pods } from './testkit/pods.ts';
 import { discoveredGroup, policy } from './testkit/resources.ts';
 
-/** Seconds of a true outage; in the project `cluster-slow` two minutes. */
-const outage = Number(process.env.HERMES_TEST_OUTAGE_SECONDS ?? 4);
+/** Seconds of a true outage. */
+const outage = Number(process.env.HERMES_TEST_OUTAGE_SECONDS ?? 120);
 const cluster = startCluster();
 const ips = ['127.0.2.1', '127.0.2.2', '127.0.2.3'];
 let engines: SimEngine[];
