@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -15,6 +16,8 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/*.test.ts', 'scripts/**/*.test.ts'],
           testTimeout: 60_000,
+          // Left alone it would use one of two cores.
+          maxWorkers: Math.max(3, availableParallelism()),
         },
       },
       {
