@@ -36,6 +36,15 @@ const io: CommandIo = {
   err: (line) => void process.stderr.write(`${line}\n`),
 };
 
+// Whoever reads what is written here may go away, and a disk may fill up: a router goes on without a log.
+let isHeard = true;
+process.stdout.on('error', (error) => {
+  if (isHeard) io.err(`hermes-router: nothing can be written to standard output any more: ${error.message}`);
+  isHeard = false;
+});
+// There is nowhere left to tell of it.
+process.stderr.on('error', () => undefined);
+
 function usage(): string {
   const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(13)} ${summary}`);
   return [

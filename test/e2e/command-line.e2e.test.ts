@@ -5,7 +5,8 @@ import { request } from 'undici';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { group, ManifestFolder, policy } from './testkit/manifests.ts';
 import { HermesProcess } from './testkit/process.ts';
-import { startRouter, type RunningRouter } from './testkit/router.ts';
+import { readTable, startRouter, type RunningRouter } from './testkit/router.ts';
+import { until } from './testkit/until.ts';
 
 const documents = [group('m', ['127.0.0.1:1']), policy('m')];
 const anyPort = ['--admin', '127.0.0.1:0', '--metrics', '127.0.0.1:0'];
@@ -58,6 +59,22 @@ describe('validate', () => {
     const process = new HermesProcess(['validate', folder.path]);
     expect(await process.exit).toBe(1);
     expect(process.stdout + process.stderr).toMatch(/bad\.yaml:3.*spec\.discovery\.static\.endpoints.*address/);
+  });
+});
+
+describe('a log that nobody reads any more', () => {
+  it('is said once on standard error, and the router goes on and drains as ever', async () => {
+    const router = await startRouter(documents, { away: ['m'] });
+    router.process.stopReading();
+    router.manifests.writeText('bad.yaml', 'kind: Unknown');
+    await until('it is said', () => router.process.stderr.includes('standard output'));
+    router.manifests.writeText('worse.yaml', '}');
+    router.manifests.write('more.yaml', [policy('q', { backendRefs: [{ name: 'm' }], match: { models: ['q'] } })]);
+    await until('changes are taken up', async () => (await readTable(router)).policies.length === 2);
+    expect(router.process.stderr.match(/nothing can be written to standard output/g)).toHaveLength(1);
+    router.process.signal('SIGTERM');
+    expect(await router.process.exit).toBe(0);
+    await router.stop();
   });
 });
 

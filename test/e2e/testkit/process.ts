@@ -46,6 +46,11 @@ export class HermesProcess {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
+  /** Nobody reads its log any more: the next line meets a closed pipe. */
+  stopReading(): void {
+    this.child.stdout.destroy();
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }
