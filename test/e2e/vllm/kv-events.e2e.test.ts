@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Envoy } from '../envoy/envoy.ts';
+import { pickerIdle, startPicker } from '../envoy/picker.ts';
 import { Client } from '../testkit/client.ts';
 import { publishing } from '../testkit/indexer.ts';
 import { policy } from '../testkit/manifests.ts';
-import { metric, reasonOf, startRouter, type RunningRouter } from '../testkit/router.ts';
+import { metric, metricAt, reasonOf, startRouter, type RunningRouter } from '../testkit/router.ts';
 import { settled, until } from '../testkit/until.ts';
 import { install, RealEngine } from './real-engine.ts';
 
@@ -17,11 +19,7 @@ let client: Client;
 beforeAll(async () => {
   install();
   engines = await Promise.all([RealEngine.start(), RealEngine.start()]);
-  const patient = { kvCache: { type: 'Events', tokenizer: { type: 'Engine', timeout: '5s' } } };
-  router = await startRouter([
-    publishing(model, engines, { models: [model], ...patient }),
-    policy(model, { strategy: { type: 'KVAware' }, debug: { headers: true } }),
-  ]);
+  router = await startRouter(documents());
   client = new Client(router.proxy);
   await until('the events of both arrive', async () => (await metric(router, 'hermes_kv_event_streams', 'phase="live"')) === 2); // prettier-ignore
 }, 900_000);
@@ -31,6 +29,15 @@ afterAll(async () => {
   await router.stop();
   await Promise.all(engines.map((engine) => engine.kill()));
 });
+
+/** Both engines as one group that goes by their events. */
+const documents = () => [
+  publishing(model, engines, {
+    models: [model],
+    kvCache: { type: 'Events', tokenizer: { type: 'Engine', timeout: '5s' } },
+  }),
+  policy(model, { strategy: { type: 'KVAware' }, debug: { headers: true } }),
+];
 
 interface Turn {
   readonly endpoint: string;
@@ -45,9 +52,9 @@ interface Answered {
   readonly usage: { readonly prompt_tokens_details: { readonly cached_tokens: number } | null };
 }
 
-async function chat(messages: readonly object[], fields: object = {}): Promise<Turn> {
+async function chat(messages: readonly object[], fields: object = {}, by = client): Promise<Turn> {
   const body = { model, messages, max_tokens: 8, temperature: 0, ...fields };
-  const { status, headers, text } = await client.post('/v1/chat/completions', body, {
+  const { status, headers, text } = await by.post('/v1/chat/completions', body, {
     headers: { 'x-hermes-debug': '1' },
   });
   expect([status, text.slice(0, 300)]).toEqual([200, expect.stringContaining('{')]);
@@ -71,17 +78,18 @@ const none: Pause = () => Promise.resolve();
 const atRest: Pause = () => settled('events rest', () => metric(router, 'hermes_kv_event_messages_total'), 60);
 
 interface Way {
+  readonly by?: Client;
   readonly fields?: object;
   /** Taken after each turn. */
   readonly pause?: Pause;
 }
 
 /** A conversation of so many turns, each with the engine's own answer before it. */
-async function conversation(name: string, turns: number, { fields = {}, pause = none }: Way = {}): Promise<Turn[]> {
+async function conversation(name: string, turns: number, { by, fields = {}, pause = none }: Way = {}): Promise<Turn[]> {
   const messages: object[] = [user(words(`story ${name}`, 16))];
   const taken: Turn[] = [];
   for (let i = 0; i < turns; i++) {
-    const turn = await chat(messages, fields);
+    const turn = await chat(messages, fields, by);
     taken.push(turn);
     await pause();
     messages.push({ role: 'assistant', content: turn.answer }, user(words(`and ${name} ${i}`, 4)));
@@ -141,6 +149,34 @@ describe('hits that real engines tell of', () => {
     expect(gained[Number(first.endpoint.slice(1)) - 1]).toBeGreaterThanOrEqual(second.cached);
     expect(second.cached).toBeGreaterThan(0);
   });
+
+  it('are those that they count behind a real Envoy and our picker, too, with streams and clients that leave', async () => {
+    const picker = await startPicker(documents(), { pool: model });
+    const envoy = await Envoy.start({ picker: picker.grpc, engines: engines.map(({ address }) => address) });
+    const by = new Client(envoy.address);
+    try {
+      const live = () => metricAt(picker.metrics, 'hermes_kv_event_streams', 'phase="live"');
+      await until('the events of both arrive', async () => (await live()) === 2);
+      const pause = () => settled('events rest', () => metricAt(picker.metrics, 'hermes_kv_event_messages_total'), 60);
+      const turns = await conversation('behind a gateway', 6, { by, pause });
+      expect(turns.map(({ predicted }) => predicted)).toEqual(turns.map(({ cached }) => cached));
+      expect(turns.at(-1)?.cached).toBeGreaterThan(0);
+      expect(new Set(turns.map(({ endpoint }) => endpoint)).size).toBe(1);
+      const whole = await (await by.stream(model, { max_tokens: 16 })).drain();
+      expect(whole.events.at(-1)).toBe('[DONE]');
+      const leaving = new AbortController();
+      const stream = await by.stream(model, { max_tokens: 1000, ignore_eos: true }, { signal: leaving.signal });
+      await stream.next();
+      leaving.abort();
+      const running = async () => Promise.all(engines.map((engine) => engine.gauge('vllm:num_requests_running')));
+      await until('its engine has stopped', async () => (await running()).every((count) => count === 0));
+      await pickerIdle(picker);
+    } finally {
+      await by.close();
+      await envoy.stop();
+      await picker.stop();
+    }
+  }, 120_000);
 
   it('are forgotten with an engine that dies, and told anew by the one that takes its place', async () => {
     const [first] = await conversation('survivor', 1);
