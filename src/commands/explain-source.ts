@@ -5,7 +5,6 @@ import { ScratchRequest } from '../openai/scratch-request.ts';
 import { foreknow } from '../openai/foreknow.ts';
 import { unknownModel } from '../openai/model-list.ts';
 import { parsePayload } from '../openai/payload.ts';
-import { writePrompt } from '../openai/prompt-text.ts';
 import { RequestHeaders } from '../proxy/request-headers.ts';
 import { routeOf } from '../openai/routes.ts';
 import { RoutingError } from '../router/errors.ts';
@@ -51,8 +50,7 @@ export function explainSource({ store, router, book, maxBody, promptSecret }: Ex
     const known =
       policy.profile?.parts.readsHits === true ? await foreknow(policy, { model, path, payload }) : nothingForeknown;
     // After the only await: the object is every hypothetical request's.
-    writePrompt(payload, model, scratch.prompt);
-    Object.assign(scratch, { model, headers, known, user: payload.user });
+    scratch.describe(payload, { model, headers, known, requestId: '' });
     const explanation = router.explain(policy, scratch);
     if (explanation !== null) return told({ at: Date.now(), decision: explanation }, true);
     throw new AdminError(503, `${policy.key} has never been valid; its status says what is wrong`);

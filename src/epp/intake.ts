@@ -1,10 +1,10 @@
+import { checkJson, checkMethod, servedRoute } from '../openai/admission.ts';
 import { foreknow } from '../openai/foreknow.ts';
 import { withModel } from '../openai/members.ts';
-import { isJson } from '../openai/media-type.ts';
 import { modelById, modelList } from '../openai/model-list.ts';
 import { parsePayload, type Payload } from '../openai/payload.ts';
 import type { Resolved } from '../openai/resolve.ts';
-import { methodOf, routeOf } from '../openai/routes.ts';
+import { routeOf } from '../openai/routes.ts';
 import { RoutingError } from '../router/errors.ts';
 import { nothingForeknown, type Foreknowledge } from '../router/foreknowledge.ts';
 import type { RoutingTable } from '../router/table.ts';
@@ -28,21 +28,14 @@ export interface Intake {
 
 /** Decides by its headers what becomes of a request. Throws RoutingError. */
 export function wayOf(head: RequestHead, table: RoutingTable, settings: PickerSettings): Way {
-  const route = routeOf(head.path);
-  if (route === null) {
-    // The conformance tests of the Inference Extension ask for paths of their own.
-    if (settings.conformance) return { path: head.path };
-    throw new RoutingError('unknown_url', 'nothing is served at this path', { source: 'client' });
-  }
-  const method = methodOf(route);
-  if (head.method !== method) {
-    const message = `this path takes ${method} only`;
-    throw new RoutingError('method_not_allowed', message, { source: 'client', allow: method });
-  }
+  // The conformance tests of the Inference Extension ask for paths of their own.
+  if (settings.conformance && routeOf(head.path) === null) return { path: head.path };
+  const route = servedRoute(head.path);
+  checkMethod(route, head.method);
   if (route.kind === 'models') return { answer: modelList(table) };
   if (route.kind === 'model') return { answer: modelById(table, route.id) };
-  if (isJson(head.contentType)) return route;
-  throw new RoutingError('unsupported_media_type', 'the content type must be application/json', { source: 'client' });
+  checkJson(head.contentType);
+  return route;
 }
 
 /** What the headers of a request have told. */

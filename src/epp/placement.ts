@@ -1,5 +1,4 @@
 import { noUsage, type Usage } from '../openai/usage.ts';
-import { writePrompt } from '../openai/prompt-text.ts';
 import type { Payload } from '../openai/payload.ts';
 import type { PolicyTelemetry } from '../observability/telemetry.ts';
 import { firstAttempt, type Attempts, type Decision } from '../router/decision.ts';
@@ -79,7 +78,8 @@ export class Placement {
     const chosen = this.chosenByHeader();
     if (chosen?.length === 0) return null;
     const before = context.clock.now();
-    this.describe(payload, known);
+    const { head, model } = taken;
+    context.scratch.describe(payload, { model, headers: head, known, requestId: head.requestId });
     const attempts = this.attempts(chosen);
     const decision = context.router.decide(taken.policy, context.scratch, attempts);
     const milliseconds = context.clock.now() - before;
@@ -197,18 +197,6 @@ export class Placement {
   private fallbacks(): readonly Endpoint[] {
     const { fallbacks } = this.context.settings;
     return fallbacks === 0 ? [] : this.context.router.fallbacks(fallbacks);
-  }
-
-  private describe(payload: Payload | null, known: Foreknowledge): void {
-    const { head, model } = this.taken;
-    const { scratch } = this.context;
-    if (payload === null) scratch.prompt.begin(model);
-    else writePrompt(payload, model, scratch.prompt);
-    scratch.model = model;
-    scratch.headers = head;
-    scratch.user = payload === null ? '' : payload.user;
-    scratch.known = known;
-    scratch.requestId = head.requestId;
   }
 
   /** Tells the prefix source what share of the prompt the engine says it had cached. */

@@ -15,7 +15,6 @@ import { withModel } from '../openai/members.ts';
 import type { ExchangeContext } from './context.ts';
 import type { Response, ResponseListener } from './http/response.ts';
 import type { Payload } from '../openai/payload.ts';
-import { writePrompt } from '../openai/prompt-text.ts';
 import type { RequestHeaders } from './request-headers.ts';
 import { noUsage } from '../openai/usage.ts';
 import type { UpstreamError, UpstreamExchange, UpstreamHandler } from './upstream/client.ts';
@@ -194,12 +193,8 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
   private decide(attempts: Attempts): void {
     const { context, inbound } = this;
     const { scratch } = context;
-    writePrompt(inbound.payload, inbound.model, scratch.prompt);
-    scratch.model = inbound.model;
-    scratch.headers = inbound.headers;
-    scratch.user = inbound.payload.user;
-    scratch.known = inbound.known;
-    scratch.requestId = inbound.headers.requestId;
+    const { payload, model, headers, known } = inbound;
+    scratch.describe(payload, { model, headers, known, requestId: headers.requestId });
     const before = context.clock.now();
     const explained = this.explains() ? { ...attempts, explain: true } : attempts;
     this.decision = context.router.decide(inbound.policy, scratch, explained);

@@ -8,7 +8,7 @@ import type { Router } from '../router/router.ts';
 import type { TableStore } from '../router/table.ts';
 import type { Telemetry } from '../observability/telemetry.ts';
 import { statusOf } from '../openai/answers.ts';
-import { isJson } from '../openai/media-type.ts';
+import { checkJson, checkMethod, servedRoute } from '../openai/admission.ts';
 import { resolve } from '../openai/resolve.ts';
 import { ScratchRequest } from '../openai/scratch-request.ts';
 import { sendError, sendJson } from './send.ts';
@@ -24,7 +24,7 @@ import { modelById, modelList } from '../openai/model-list.ts';
 import { parsePayload } from '../openai/payload.ts';
 import { RequestHeaders } from './request-headers.ts';
 import { RetryBudget } from './retry-budget.ts';
-import { methodOf, routeOf, type Route } from '../openai/routes.ts';
+import type { Route } from '../openai/routes.ts';
 import { Targets } from './targets.ts';
 import type { UpstreamClient } from './upstream/client.ts';
 
@@ -106,15 +106,8 @@ export class FrontDoor {
   private route(request: ClientRequest, response: Response, headers: RequestHeaders): void {
     const { target } = request.head;
     const mark = target.indexOf('?');
-    const route = routeOf(mark < 0 ? target : target.slice(0, mark));
-    if (route === null) throw new RoutingError('unknown_url', 'nothing is served at this path', { source: 'client' });
-    const method = methodOf(route);
-    if (request.head.method !== method) {
-      throw new RoutingError('method_not_allowed', `this path takes ${method} only`, {
-        source: 'client',
-        allow: method,
-      });
-    }
+    const route = servedRoute(mark < 0 ? target : target.slice(0, mark));
+    checkMethod(route, request.head.method);
     const table = this.dependencies.store.current;
     if (route.kind === 'models') sendJson(response, modelList(table), headers.requestId);
     else if (route.kind === 'model') sendJson(response, modelById(table, route.id), headers.requestId);
@@ -123,11 +116,7 @@ export class FrontDoor {
 
   private receive(request: ClientRequest, response: Response, read: Head): void {
     const { headers } = read;
-    if (!isJson(headers.contentType)) {
-      throw new RoutingError('unsupported_media_type', 'the content type must be application/json', {
-        source: 'client',
-      });
-    }
+    checkJson(headers.contentType);
     const startedAt = this.dependencies.clock.now();
     readBody(this.bodies, request, (error, bytes) => {
       if (error !== null) {
