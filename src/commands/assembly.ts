@@ -2,7 +2,7 @@ import type { BackendGroup } from '../api/backend-group.ts';
 import { Compiler, keyOf, type GroupSurroundings } from '../controller/compile.ts';
 import type { Condition, Verdict } from '../controller/conditions.ts';
 import type { Discovery } from '../controller/found.ts';
-import type { ResourceSnapshot } from '../controller/resource-snapshot.ts';
+import { noResources, type ResourceSnapshot } from '../controller/resource-snapshot.ts';
 import { Fleet } from '../datalayer/fleet.ts';
 import type { FleetChange, FleetEvent } from '../datalayer/report.ts';
 import { NodeProbe } from '../datalayer/node-probe.ts';
@@ -53,15 +53,6 @@ export interface AssemblyOptions {
   readonly onFleetEvent?: (event: FleetEvent) => void;
 }
 
-const nothing: ResourceSnapshot = {
-  groups: [],
-  policies: [],
-  broken: [],
-  secrets: new Map(),
-  faults: [],
-  lastGoodInForce: new Set(),
-};
-
 /** The decision core and what feeds it: resources in, a routing table in force out. */
 export class Assembly {
   readonly states = new EndpointStates(endpointCapacity);
@@ -74,7 +65,7 @@ export class Assembly {
   /** Seconds from a change at hand to its table in force, for which everything else in the process waits. */
   readonly tableTimes = new HistogramSeries(tableBuckets);
   verdicts: readonly Verdict[] = [];
-  snapshot: ResourceSnapshot = nothing;
+  snapshot: ResourceSnapshot = noResources;
   private readonly options: AssemblyOptions;
   private readonly compiler: Compiler;
   private readonly groups = new GroupTargets();

@@ -14,3 +14,13 @@ export interface ResourceSnapshot {
   /** Keys (`Kind namespace/name`) of which an older version is in force than the sources hold. */
   readonly lastGoodInForce: ReadonlySet<string>;
 }
+
+/** Where nothing has been read, or there is nothing to read. */
+export const noResources: ResourceSnapshot = Object.freeze({
+  groups: [],
+  policies: [],
+  broken: [],
+  secrets: new Map(),
+  faults: [],
+  lastGoodInForce: new Set<string>(),
+});

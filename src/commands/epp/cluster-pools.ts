@@ -5,7 +5,7 @@ import type { KubeClient } from '../../controller/kube/contract.ts';
 import type { Objectives } from '../../controller/pools/objectives.ts';
 import type { PoolName } from '../../controller/pools/pool-ref.ts';
 import { PoolPlanner } from '../../controller/pools/pool-planner.ts';
-import type { ResourceSnapshot } from '../../controller/resource-snapshot.ts';
+import { noResources, type ResourceSnapshot } from '../../controller/resource-snapshot.ts';
 import type { Secrets } from '../../controller/secrets.ts';
 import type { ResourceKind } from '../../controller/watched.ts';
 import type { Log } from '../../observability/log.ts';
@@ -134,15 +134,6 @@ export class ClusterPools implements PickerSource {
     const { config } = this.options;
     if (config !== null && config.current === null) return null;
     if (this.gate.state === 'unknown') return null;
-    return this.gate.state === 'absent' ? { ...nothing, secrets } : this.resources.snapshot(secrets);
+    return this.gate.state === 'absent' ? { ...noResources, secrets } : this.resources.snapshot(secrets);
   }
 }
-
-const nothing: ResourceSnapshot = {
-  groups: [],
-  policies: [],
-  broken: [],
-  secrets: new Map(),
-  faults: [],
-  lastGoodInForce: new Set(),
-};

@@ -1,10 +1,8 @@
-import { isObject } from '../../api/schema-node.ts';
+import { apiResources } from '../../controller/kube/api-resources.ts';
 import type { KubeClient } from '../../controller/kube/contract.ts';
 import { errorText, type Log } from '../../observability/log.ts';
 import type { Clock } from '../../router/clock.ts';
 
-/** Milliseconds until the question counts as unanswered. */
-const patience = 5_000;
 /** Milliseconds between two questions: while nobody has answered, and while the kind is not there. */
 const again = { unknown: 1_000, absent: 15_000 } as const;
 
@@ -82,9 +80,6 @@ export class KindGate {
  * ask. Rejects where there is no answer.
  */
 export async function hasKind(client: KubeClient, api: string, plural: string): Promise<boolean> {
-  const { status, body } = await client.send({ method: 'GET', path: `/apis/${api}`, timeout: patience });
-  if (status === 404 || status === 401 || status === 403) return false;
-  if (status !== 200 || !isObject(body) || !Array.isArray(body.resources))
-    throw new Error(`the API server answered ${status} for /apis/${api}`);
-  return body.resources.some((resource: unknown) => isObject(resource) && resource.name === plural);
+  const served = await apiResources(client, api);
+  return Array.isArray(served) && served.some(({ name }) => name === plural);
 }

@@ -1,6 +1,6 @@
 import type { BackendGroup } from '../../api/backend-group.ts';
 import type { ResourceSnapshot } from '../resource-snapshot.ts';
-import { groupsOfPools, poolGroupOf, refKey, type PoolName } from './pool-ref.ts';
+import { groupsOfPools, poolGroupOf, poolKey, type PoolName } from './pool-ref.ts';
 
 /** Groups for the pools that policies name and no BackendGroup discovers. */
 export class PoolGroups {
@@ -12,7 +12,7 @@ export class PoolGroups {
     const known = groupsOfPools(snapshot.groups);
     const made = new Map<string, BackendGroup>();
     for (const pool of poolsNamed(snapshot)) {
-      const key = refKey(pool.namespace, { kind: 'InferencePool', name: pool.name });
+      const key = poolKey(pool);
       if (known.has(key) || made.has(key)) continue;
       made.set(key, this.made.get(key) ?? poolGroupOf(pool));
     }

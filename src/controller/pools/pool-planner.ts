@@ -5,7 +5,7 @@ import type { PickerConfig } from '../../api/endpoint-picker-config.ts';
 import { apiVersion } from '../../api/resource.ts';
 import { keyOf, type AcceptedPolicy, type BrokenPolicy } from '../compile.ts';
 import type { ResourceSnapshot } from '../resource-snapshot.ts';
-import { poolGroupName, poolGroupOf, poolKeyOf, refKey, type PoolName } from './pool-ref.ts';
+import { poolGroupName, poolGroupOf, poolKey, poolKeyOf, refKey, type PoolName } from './pool-ref.ts';
 
 /** What is to be in force for some pools. */
 export interface PoolPlan {
@@ -62,12 +62,12 @@ export class PoolPlanner {
 
   /** The BackendGroups of a pool with what the configuration says of their caches. */
   private groupsOf(pool: PoolName, groups: readonly BackendGroup[]): BackendGroup[] {
-    const poolKey = refKey(pool.namespace, { kind: 'InferencePool', name: pool.name });
+    const key = poolKey(pool);
     const found = groups.filter((group) =>
-      this.place === 'cluster' ? poolKeyOf(group) === poolKey : keyOf(group.metadata) === keyOf(pool),
+      this.place === 'cluster' ? poolKeyOf(group) === key : keyOf(group.metadata) === keyOf(pool),
     );
     if (found.length > 0) return found.map((group) => this.withManager(group));
-    return this.place === 'cluster' ? [this.standIn(pool, poolKey)] : [];
+    return this.place === 'cluster' ? [this.standIn(pool, key)] : [];
   }
 
   private standIn(pool: PoolName, key: string): BackendGroup {

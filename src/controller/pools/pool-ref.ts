@@ -17,11 +17,14 @@ export function refKey(namespace: string, { kind, name }: Pick<BackendRef, 'kind
   return `${namespace}/${kind === 'InferencePool' ? poolGroupName(name) : name}`;
 }
 
+/** The key of a pool, as references of kind InferencePool have it. */
+export const poolKey = ({ namespace, name }: PoolName): string => refKey(namespace, { kind: 'InferencePool', name });
+
 /** The key of the pool that a group discovers, as references of kind InferencePool have it; null for other groups. */
 export function poolKeyOf({ metadata, spec }: BackendGroup): string | null {
   const { discovery } = spec;
   if (discovery.type !== 'InferencePool') return null;
-  return refKey(metadata.namespace ?? 'default', { kind: 'InferencePool', name: discovery.inferencePool.name });
+  return poolKey({ namespace: metadata.namespace ?? 'default', name: discovery.inferencePool.name });
 }
 
 /**
