@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { manifests } from '../proxy/contenders.ts';
 import { proxyCore, startPinned } from '../proxy/processes.ts';
 
 /** A picker under test, running. */
@@ -30,30 +31,9 @@ async function startDoNothing(engines: readonly number[]): Promise<Picker> {
   return { name: 'do-nothing on grpc-js', port: epp, child };
 }
 
-function manifests(engines: readonly number[]): string {
-  return `
-apiVersion: hermes-router.io/v1alpha1
-kind: BackendGroup
-metadata: {name: engines}
-spec:
-  discovery:
-    type: Static
-    static:
-      endpoints:
-${engines.map((port, i) => `        - {name: engine-${i}, address: "127.0.0.1:${port}"}`).join('\n')}
----
-apiVersion: hermes-router.io/v1alpha1
-kind: RoutingPolicy
-metadata: {name: engines}
-spec:
-  strategy: {type: KVAware}
-  backendRefs: [{name: engines}]
-`;
-}
-
 async function startRouter(folder: string, engines: readonly number[]): Promise<Picker> {
   mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/engines.yaml`, manifests(engines));
+  writeFileSync(`${folder}/engines.yaml`, manifests(engines, 'KVAware'));
   const command = here('../../bin/hermes-router');
   // The very first start strips the types of the sources, which takes memory; later ones find that done.
   spawnSync(command, ['epp', '--help']);

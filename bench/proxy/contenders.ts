@@ -35,7 +35,8 @@ export async function startContender(name: Name, folder: string, engines: readon
   return { name, port, child };
 }
 
-function manifests(engines: readonly number[]): string {
+/** Engines at these ports of loopback, and a policy of that strategy for them. */
+export function manifests(engines: readonly number[], strategy: string): string {
   return `
 apiVersion: hermes-router.io/v1alpha1
 kind: BackendGroup
@@ -51,14 +52,14 @@ apiVersion: hermes-router.io/v1alpha1
 kind: RoutingPolicy
 metadata: {name: engines}
 spec:
-  strategy: {type: Auto}
+  strategy: {type: ${strategy}}
   backendRefs: [{name: engines}]
 `;
 }
 
 async function startRouter(folder: string, engines: readonly number[]): Promise<Contender> {
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'engines.yaml'), manifests(engines));
+  writeFileSync(join(folder, 'engines.yaml'), manifests(engines, 'Auto'));
   const command = here('../../bin/hermes-router');
   // The very first start strips the types of the sources, which takes memory; later ones find that done.
   spawnSync(command, ['serve', '--help']);

@@ -4,13 +4,13 @@ import { pluginKinds } from './endpoint-picker-config-plugins.ts';
 const disaggregated =
   'prefill and decode are chosen by filter-by-pd-label, a PD scorer or picker and pd-header-handler, in one profile';
 const byLabels = 'let the selector of the InferencePool choose, or use filter-by-label with `label` and `values`';
-const queues =
+export const queues =
   'remove it: requests do not wait here; while all endpoints are saturated those of negative priority get 429';
 const prefixes = 'use prefix-cache-scorer, or scorer-aggregate-kv-cache-aware, which asks cache-indexer';
 const load = 'use queue-scorer';
 const oneProfile = 'keep one profile and single-profile-handler';
 const metrics = "remove it: the engines' metrics and models are always read";
-const found = 'remove it: endpoints are those of the InferencePool';
+export const endpointsFound = 'remove it: endpoints are those of the InferencePool';
 const requests = 'remove it: requests are read as those of the OpenAI API';
 
 /** Plugins of the reference picker and of llm-d that this picker has not, and what to do instead. */
@@ -53,7 +53,7 @@ const families: readonly (readonly [name: RegExp, cure: string])[] = [
   [/-producer$/, 'remove it, and what reads from it'],
   [/-parser$/, requests],
   [/-(data-source|extractor|notification-source)$/, metrics],
-  [/-discovery$/, found],
+  [/-discovery$/, endpointsFound],
   [/-(fairness|ordering|usage-limit)-policy$|-admitter$|-admission(-plugin)?$/, queues],
   [/-detector$/, 'use utilization-detector'],
 ];

@@ -1,6 +1,7 @@
 import type { Declared } from './endpoint-picker-config-declared.ts';
 import type { Findings } from './endpoint-picker-config-findings.ts';
-import { hostPattern, literal } from './endpoint-picker-config-manager.ts';
+import { hostPattern } from '../policies/kv-manager.ts';
+import { literal } from './endpoint-picker-config-manager.ts';
 
 const looksRight = new RegExp(hostPattern);
 

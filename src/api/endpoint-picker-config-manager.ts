@@ -1,14 +1,10 @@
 import { Type } from 'typebox';
-import type { KVManagerAddress } from '../policies/kv-manager.ts';
+import { hostPattern, type KVManagerAddress } from '../policies/kv-manager.ts';
 import type { KVCache } from './kv-cache.ts';
 import { port } from './names.ts';
 
 const longest = 60_000_000_000;
 const millisecond = 1_000_000;
-
-const label = '[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?';
-// Names and IPv4 addresses, or two colons at least: an IPv6 address.
-export const hostPattern = `^(${label}(\\.${label})*|[0-9A-Fa-f]*:[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*)$`;
 
 /** Who is asked which share of a prompt each engine has cached; parameters of the scorers of v25.12 that ask. */
 export const managerParameters = {

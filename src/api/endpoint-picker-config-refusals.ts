@@ -1,9 +1,8 @@
 import type { Findings } from './endpoint-picker-config-findings.ts';
+import { endpointsFound, queues } from './endpoint-picker-config-foreign.ts';
 import type { PickerDocument } from './endpoint-picker-config-schema.ts';
 import { nearest } from './nearest.ts';
 
-const queue =
-  'remove it: requests do not wait here; while all endpoints are saturated those of negative priority get 429';
 const replica = 'remove it: replicas decide by what the engines themselves tell';
 
 /** Fields that are known but not supported, and what to do about them. */
@@ -18,9 +17,9 @@ const fields: readonly (readonly [section: 'flowControl' | 'dataLayer' | 'data',
     'priorityBands',
     'usageLimitPolicyPluginRef',
     'enableEviction',
-  ].map((field) => ['flowControl', field, queue] as const),
+  ].map((field) => ['flowControl', field, queues] as const),
   ...(['dataLayer', 'data'] as const).flatMap((section) => [
-    [section, 'discovery', 'remove it: endpoints are those of the InferencePool'] as const,
+    [section, 'discovery', endpointsFound] as const,
     ...[
       'peerDiscovery',
       'crossReplica',
@@ -33,7 +32,7 @@ const fields: readonly (readonly [section: 'flowControl' | 'dataLayer' | 'data',
 
 /** Feature gates of the reference picker; null for those whose feature is here anyway. */
 const gates: Readonly<Record<string, string | null>> = {
-  flowControl: queue,
+  flowControl: queues,
   dataLayer: null,
   prepareDataPlugins: null,
   haPopulateNonLeaderDatastore: null,

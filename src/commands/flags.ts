@@ -104,3 +104,19 @@ export function listenFlag(name: string, text: string): ListenAddress {
   const host = found[1] ?? found[2];
   return { host: host === '' ? '0.0.0.0' : host, port: Number(found[3]) };
 }
+
+/** How long a process drains, in milliseconds, as its flags say. Throws UsageError. */
+export function drainTimes(flags: { readonly 'drain-delay': string; readonly 'drain-timeout': string }) {
+  return {
+    delay: durationFlag('drain-delay', flags['drain-delay']),
+    timeout: durationFlag('drain-timeout', flags['drain-timeout']),
+  };
+}
+
+/** What a front door holds of bodies at most, in bytes, as its flags say. Throws UsageError. */
+export function bodyLimits(flags: { readonly 'max-body': string; readonly 'max-buffered': string }) {
+  return {
+    maxBody: sizeFlag('max-body', flags['max-body']),
+    maxBuffered: sizeFlag('max-buffered', flags['max-buffered']),
+  };
+}

@@ -12,7 +12,7 @@ import type { Explanation } from '../router/explanation.ts';
 import { adminToken } from './admin-token.ts';
 import { Assembly } from './assembly.ts';
 import { drainOnSignal } from './drain.ts';
-import { countFlag, durationFlag, listenFlag, readFlags, sizeFlag } from './flags.ts';
+import { bodyLimits, countFlag, drainTimes, listenFlag, readFlags } from './flags.ts';
 import { Exit, UsageError, type CommandIo } from './io.ts';
 import { learning } from './learning.ts';
 import { followTls, listen, readTls } from './listen.ts';
@@ -45,14 +45,8 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
     admin: listenFlag('admin', flags.admin),
     metrics: listenFlag('metrics', flags.metrics),
   };
-  const drain = {
-    delay: durationFlag('drain-delay', flags['drain-delay']),
-    timeout: durationFlag('drain-timeout', flags['drain-timeout']),
-  };
-  const limits = {
-    maxBody: sizeFlag('max-body', flags['max-body']),
-    maxBuffered: sizeFlag('max-buffered', flags['max-buffered']),
-  };
+  const drain = drainTimes(flags);
+  const limits = bodyLimits(flags);
   const token = adminToken(flags, addresses.admin.host);
   const traffic = new Traffic(() => clock.now());
   const book = new ScoreBook<Explanation>({ now: () => clock.now(), wallTime: () => Date.now() });

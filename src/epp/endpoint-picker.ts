@@ -8,9 +8,6 @@ import { RequestDecoder } from './wire/decode.ts';
 
 export type { PickerSettings } from './context.ts';
 
-/** Further endpoints after the pick, unless somebody says otherwise: as many as the proxy tries by default. */
-export const defaultFallbacks = 2;
-
 /** What the picker needs from the rest of the house. */
 export interface EndpointPickerDependencies extends Pick<
   PickerContext,
@@ -23,8 +20,6 @@ export interface EndpointPickerDependencies extends Pick<
 /** Takes ext_proc calls and answers each with a decision. */
 export class EndpointPicker {
   readonly bodies: BodyBudget;
-  /** Set while the router drains; calls are still taken, but health says no. */
-  draining = false;
   private readonly context: PickerContext;
   private readonly deadlines: Deadlines<Exchange>;
   private active = 0;

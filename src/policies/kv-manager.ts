@@ -4,8 +4,8 @@ import type { ProfileSpec } from './definition.ts';
 
 const nanosecondsPerMillisecond = 1_000_000;
 const label = '[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?';
-// Names and IPv4 addresses, or two colons at least: an IPv6 address.
-const hostPattern = `^(${label}(\\.${label})*|[0-9A-Fa-f]*:[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*)$`;
+/** Names and IPv4 addresses, or two colons at least: an IPv6 address. */
+export const hostPattern = `^(${label}(\\.${label})*|[0-9A-Fa-f]*:[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*)$`;
 
 /** Where the KV-aware scorers of v25.12 have the hits from, in an EndpointPickerConfig. */
 export const kvManagerParameters = {

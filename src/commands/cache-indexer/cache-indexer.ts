@@ -1,7 +1,7 @@
 import { createLog, type Log } from '../../observability/log.ts';
 import { createMetrics } from '../../observability/metrics.ts';
 import { drainOnSignal } from '../drain.ts';
-import { countFlag, durationFlag, listenFlag, readFlags, type ListenAddress } from '../flags.ts';
+import { countFlag, drainTimes, listenFlag, readFlags, type ListenAddress } from '../flags.ts';
 import { Exit, type CommandIo } from '../io.ts';
 import { listen } from '../listen.ts';
 import { wallClock as clock } from '../wall-clock.ts';
@@ -30,10 +30,7 @@ export async function runCacheIndexer(argv: readonly string[], io: CommandIo): P
 async function serve(flags: IndexerFlags, log: Log): Promise<number> {
   const address = flags.listen === '' ? null : listenFlag('listen', flags.listen);
   const maxConnections = countFlag('max-connections', flags['max-connections']);
-  const drain = {
-    delay: durationFlag('drain-delay', flags['drain-delay']),
-    timeout: durationFlag('drain-timeout', flags['drain-timeout']),
-  };
+  const drain = drainTimes(flags);
   const token = flags['token-file'] === '' ? null : new BearerToken(flags['token-file']);
   token?.follow(clock, log);
   const { source, port } = await openGroups(flags, { clock, log });

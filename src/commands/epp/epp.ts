@@ -15,7 +15,7 @@ import { adminToken } from '../admin-token.ts';
 import { Assembly } from '../assembly.ts';
 import { drainOnSignal, type Draining } from '../drain.ts';
 import { explainSource } from '../explain-source.ts';
-import { countFlag, durationFlag, listenFlag, readFlags, sizeFlag } from '../flags.ts';
+import { bodyLimits, countFlag, drainTimes, durationFlag, listenFlag, readFlags } from '../flags.ts';
 import { Exit, type CommandIo } from '../io.ts';
 import { learning } from '../learning.ts';
 import { listen } from '../listen.ts';
@@ -55,14 +55,8 @@ function settingsOf(flags: PickerFlags, inPod: boolean) {
     token: adminToken(flags, admin.host),
     health: addressOf(flags, 'health', inPod),
     metrics: addressOf(flags, 'metrics', inPod),
-    drain: {
-      delay: durationFlag('drain-delay', flags['drain-delay']),
-      timeout: durationFlag('drain-timeout', flags['drain-timeout']),
-    },
-    limits: {
-      maxBody: sizeFlag('max-body', flags['max-body']),
-      maxBuffered: sizeFlag('max-buffered', flags['max-buffered']),
-    },
+    drain: drainTimes(flags),
+    limits: bodyLimits(flags),
     fixed: {
       deadline: durationFlag('deadline', flags.deadline),
       fallbacks: countFlag('fallbacks', flags.fallbacks),

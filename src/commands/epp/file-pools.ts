@@ -60,7 +60,7 @@ export function filePools({ folder, routerClass, pools, config, clock, log }: Fi
       if (plan?.groups.some((keys) => keys.size > 0) === true) return null;
       return `no BackendGroup of the manifests is called ${pools.map(keyOf).join(', ')}`;
     },
-    gauges: () => [...(config?.gauges() ?? manifests.gauges())],
+    gauges: () => config?.gauges() ?? manifests.gauges(),
     close() {
       config?.close();
       manifests.close();

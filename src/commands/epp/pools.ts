@@ -32,9 +32,10 @@ export interface PoolsOptions {
 /** The pools that a process picks for; for whoever drains it, one front door. */
 export class Pools {
   readonly all: readonly ServedPool[];
+  /** Set while the process drains; calls are still taken, but health says no. */
+  draining = false;
   private readonly source: PickerSource;
   private readonly states: EndpointStates;
-  private leaving = false;
 
   constructor({ addresses, source, fixed, shared }: PoolsOptions) {
     this.source = source;
@@ -49,15 +50,6 @@ export class Pools {
   /** A new table of all pools is in force. */
   tableChanged(table: RoutingTable): void {
     this.all.forEach(({ table: own }, i) => own.update(table, this.source.groups.at(i) ?? new Set()));
-  }
-
-  get draining(): boolean {
-    return this.leaving;
-  }
-
-  set draining(value: boolean) {
-    this.leaving = value;
-    for (const { picker } of this.all) picker.draining = value;
   }
 
   get inFlight(): number {

@@ -1,10 +1,9 @@
 import { Type } from 'typebox';
-import type { Candidates } from '../../router/candidates.ts';
 import type { PairCosts, Pairs } from '../../router/pairs.ts';
 import type { InferenceRequest } from '../../router/request.ts';
-import type { EndpointStates } from '../../router/states.ts';
 import { definePairScorer } from '../definition.ts';
 import { kvManagerParameters } from '../kv-manager.ts';
+import { mostWaiting } from '../most-waiting.ts';
 import { weight } from '../parameters.ts';
 
 /**
@@ -54,9 +53,3 @@ export const pdKvCacheAware = definePairScorer({
     },
   }),
 });
-
-function mostWaiting(states: EndpointStates, { slots, length }: Candidates): number {
-  let most = 1;
-  for (let i = 0; i < length; i++) most = Math.max(most, states.waitingNow(slots[i]));
-  return most;
-}

@@ -3,6 +3,7 @@ import type { Candidates } from '../../router/candidates.ts';
 import type { InferenceRequest } from '../../router/request.ts';
 import { defineScorer } from '../definition.ts';
 import { kvManagerParameters } from '../kv-manager.ts';
+import { mostWaiting } from '../most-waiting.ts';
 import { weight } from '../parameters.ts';
 
 /**
@@ -30,8 +31,7 @@ export const aggregateKvCacheAware = defineScorer({
   create: (parameters, { states }) => ({
     score(_request: InferenceRequest, candidates: Candidates, out: Float64Array): void {
       const { slots, cachedTokens, promptTokens, length } = candidates;
-      let most = 1;
-      for (let i = 0; i < length; i++) most = Math.max(most, states.waitingNow(slots[i]));
+      const most = mostWaiting(states, candidates);
       for (let i = 0; i < length; i++) {
         const miss = 1 - Math.min(1, cachedTokens[i] / promptTokens);
         out[i] =

@@ -19,13 +19,11 @@ export interface PickerOptions {
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly tls?: boolean;
-  /** Endpoints that must be ready before it is used; default all that the pool's group names. */
-  readonly ready?: number;
 }
 
 const servers = ['epp', 'health', 'metrics'] as const;
 
-/** Starts a picker for the BackendGroup `pool` (default `g`) and waits until it has ready endpoints. */
+/** Starts a picker for the BackendGroup `pool` (default `g`) and waits until it is ready. */
 export async function startPicker(documents: readonly Document[], options: PickerOptions = {}): Promise<RunningPicker> {
   const manifests = new ManifestFolder(documents);
   const { pool = 'g', tls = false, flags = [], env = {} } = options;
