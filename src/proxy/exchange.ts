@@ -241,7 +241,7 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
     decision.reservation.release();
     this.tried = tried;
     this.telemetry.retried();
-    this.try({ tried, backend: decision.backend, explain: false, only: null });
+    this.try({ ...firstAttempt, tried, backend: decision.backend });
     return true;
   }
 

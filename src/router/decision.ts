@@ -1,4 +1,5 @@
 import type { Endpoint } from './endpoint.ts';
+import type { HandoverBy, StageTimeouts } from './pair-topology.ts';
 import type { Backend } from './policy.ts';
 import type { ScoreBreakdown } from './profile.ts';
 import type { Reservation } from './reservation.ts';
@@ -7,6 +8,9 @@ import type { Reservation } from './reservation.ts';
 export interface Handover {
   readonly prefill: Endpoint;
   readonly decode: Endpoint;
+  /** Leader: the decision's endpoint hands over. Router: the front door does, and the endpoint is the decoder. */
+  readonly by: HandoverBy;
+  readonly stages: StageTimeouts;
 }
 
 /** Where a request goes, with its place in that endpoint's books already taken. */
@@ -19,7 +23,7 @@ export interface Decision {
   readonly cachedTokens: number;
   /** Every candidate's score, of pairs every prefiller's and decoder's; null unless it was asked for. */
   readonly breakdown: readonly ScoreBreakdown[] | null;
-  /** Whom the endpoint, a leader, is to hand the request over to; null where it answers by itself. */
+  /** Which pair shares the work of the request; null where the endpoint answers by itself. */
   readonly handover: Handover | null;
 }
 
@@ -32,6 +36,19 @@ export interface Attempts {
   readonly explain: boolean;
   /** Addresses that alone may be picked (of leaders, where there are any); null where all may. */
   readonly only: ReadonlySet<string> | null;
+  /** Addresses of the pair that alone may be picked, as a picker has named it to a leader; null where any may. */
+  readonly pair: NamedPair | null;
+  /**
+   * The prefiller that has computed the prompt already: a decoder of its group is chosen to read it from there, and the
+   * prefiller is charged no more. Null where the prompt is still to be computed.
+   */
+  readonly prefilled: Endpoint | null;
+}
+
+/** A pair as `ip:port` each. */
+export interface NamedPair {
+  readonly prefill: string;
+  readonly decode: string;
 }
 
 /** A first decision without a breakdown: the ordinary case, shared so that it costs nothing. */
@@ -40,4 +57,6 @@ export const firstAttempt: Attempts = Object.freeze({
   backend: null,
   explain: false,
   only: null,
+  pair: null,
+  prefilled: null,
 });

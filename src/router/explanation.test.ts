@@ -15,7 +15,7 @@ import {
 } from '../../test/fixtures/fleet.ts';
 import { ApproximateIndex } from '../indexer/approximate.ts';
 import type { ProfileSpec, ScorerSpec } from '../policies/definition.ts';
-import type { Attempts } from './decision.ts';
+import { firstAttempt, type Attempts } from './decision.ts';
 import type { Explanation } from './explanation.ts';
 import type { DecisionObserver } from './observer.ts';
 import type { Backend, RoutingPolicy } from './policy.ts';
@@ -250,7 +250,7 @@ describe('a subset', () => {
   it('is named as the reason of those that are not in it', () => {
     const setup = world([fleet(2)]);
     const only = new Set(['10.0.0.1:8000']);
-    setup.router.decide(setup.policy, request(), { tried: [], backend: null, explain: false, only });
+    setup.router.decide(setup.policy, request(), { ...firstAttempt, only });
     const [, explanation] = setup.witness.told;
     if (typeof explanation === 'string') throw new Error('not explained');
     expect(outcomes(explanation)).toEqual(['e0: not in the subset that the gateway allows', 'e1*']);
@@ -407,7 +407,7 @@ describe('pairs', () => {
   it('name labels that do not fit, and leaders outside the subset', () => {
     const setup = world([groups(), backend({ group: group({ name: 'other', endpoints: [endpoint(8)] }) })], bucket);
     const only = new Set(['10.0.0.3:8000', '10.0.0.6:8000']);
-    setup.router.decide(setup.policy, request(), { tried: [], backend: null, explain: false, only });
+    setup.router.decide(setup.policy, request(), { ...firstAttempt, only });
     const [, explanation] = setup.witness.told;
     if (typeof explanation === 'string') throw new Error('not explained');
     expect(outcomes(explanation).slice(7)).toEqual([
@@ -492,7 +492,7 @@ describe('what an observer is told', () => {
   it('says that a further try stays with its backend and leaves out what was tried', () => {
     const setup = world([fleet(2, 0), fleet(1, 2)]);
     const [first] = setup.policy.backends;
-    decide(setup, { tried: [first.group.endpoints[0]], backend: first, explain: false, only: null });
+    decide(setup, { ...firstAttempt, tried: [first.group.endpoints[0]], backend: first });
     const explanation = setup.witness.told[1];
     if (typeof explanation === 'string') throw new Error('not explained');
     expect(explanation.attempt).toBe(2);

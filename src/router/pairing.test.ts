@@ -15,7 +15,7 @@ import {
 } from '../../test/fixtures/fleet.ts';
 import { ApproximateIndex } from '../indexer/approximate.ts';
 import type { ProfileSpec } from '../policies/definition.ts';
-import type { Attempts, Decision } from './decision.ts';
+import { firstAttempt, type Attempts, type Decision } from './decision.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Backend, RoutingPolicy } from './policy.ts';
 import { Router } from './router.ts';
@@ -50,7 +50,7 @@ function world(backends: readonly Backend[], spec: ProfileSpec = anyPair, random
 const fleet = (...lists: Endpoint[][]): Backend => backend({ group: group({ endpoints: lists.flat() }) });
 
 function tryDecide({ router, policy: asked }: World, over: Partial<Attempts> = {}, about = request()): Decision | null {
-  return router.decide(asked, about, { tried: [], backend: null, explain: false, only: null, ...over });
+  return router.decide(asked, about, { ...firstAttempt, ...over });
 }
 
 function decide(setup: World, over: Partial<Attempts> = {}, about = request()): Decision {

@@ -11,6 +11,8 @@ import type { PairParts, SchedulingProfile } from './profile.ts';
 import type { InferenceRequest } from './request.ts';
 import type { EndpointStates } from './states.ts';
 
+const noStages = Object.freeze({ prefill: 0, decode: 0 });
+
 /** A request that wants a pair, and what has been tried for it. */
 export interface PairQuery {
   readonly backend: Backend;
@@ -80,7 +82,12 @@ export class Pairing {
   /** The pair that was chosen last. */
   handover(): Handover {
     const { pairs } = this;
-    return { prefill: pairs.prefills.endpoints[pairs.prefill], decode: pairs.decodes.endpoints[pairs.decode] };
+    return {
+      prefill: pairs.prefills.endpoints[pairs.prefill],
+      decode: pairs.decodes.endpoints[pairs.decode],
+      by: 'Leader',
+      stages: noStages,
+    };
   }
 
   /** Prompt tokens that its prefiller has cached. */

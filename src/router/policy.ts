@@ -1,5 +1,6 @@
 import type { Endpoint } from './endpoint.ts';
 import type { ManagerLookup, TokenLookup } from './foreknowledge.ts';
+import type { PairTopology } from './pair-topology.ts';
 import type { PrefixSource } from './prefix.ts';
 import type { SchedulingProfile } from './profile.ts';
 
@@ -15,6 +16,8 @@ export interface BackendGroup {
   readonly endpoints: readonly Endpoint[];
   readonly prefixSource: PrefixSource;
   readonly connection: Connection;
+  /** Absent where each engine does prefill and decode. */
+  readonly topology?: PairTopology;
   /** Asks an external KV manager before the decision; absent where the group has none. */
   readonly managerLookup?: ManagerLookup;
   /** Makes the prompt's tokens before the decision; absent where the group's prefix source needs none. */

@@ -25,6 +25,9 @@ export class Reservation {
     states.queuedTokens[slot] += uncachedTokens;
   }
 
+  /** The prefiller of a pair has done its part, and is known to have; nothing where one engine does all. */
+  prefilled(): void {}
+
   /** The engine has begun to answer: its prompt is computed. */
   firstByte(): void {
     if (!this.waiting) return;

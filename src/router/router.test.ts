@@ -48,7 +48,7 @@ function fleet(count: number, from = 0, weight = 1): Backend {
 }
 
 function decide({ router, policy: routed }: World, over: Partial<Attempts> = {}, asked = request()): Decision {
-  const decision = router.decide(routed, asked, { tried: [], backend: null, explain: false, only: null, ...over });
+  const decision = router.decide(routed, asked, { ...firstAttempt, ...over });
   if (decision === null) throw new Error('no endpoint was found');
   return decision;
 }
@@ -193,10 +193,9 @@ describe('further tries', () => {
     const slots: number[] = [];
     for (;;) {
       const decision = setup.router.decide(setup.policy, request(), {
+        ...firstAttempt,
         tried,
         backend: last,
-        explain: false,
-        only: null,
       });
       if (decision === null) break;
       tried.push(decision.endpoint);
