@@ -13,6 +13,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: 'pick endpoints for Envoy gateways',
     load: async () => (await import('./commands/epp/epp.ts')).runEpp,
   },
+  'pd-proxy': {
+    summary: 'lead a group of prefillers and decoders',
+    load: async () => (await import('./commands/pd-proxy/pd-proxy.ts')).runPdProxy,
+  },
   validate: {
     summary: 'check manifests, offline',
     load: async () => (await import('./api/validate-command.ts')).runValidate,

@@ -21,6 +21,7 @@ export function groupTarget(
     name: metadata.name,
     engine: spec.engine,
     endpoints,
+    relays: leadersOf(spec.topology),
     scheme,
     ...(scheme === 'https' ? { tls } : {}),
     ...(apiKey === undefined ? {} : { apiKey }),
@@ -40,4 +41,11 @@ export function groupTarget(
       passive: { ...health.passive, ejectFor: parseDuration(health.passive.ejectFor) },
     },
   };
+}
+
+/** Which endpoints are leaders; of groups that say nothing of pairs those that v25.12 labels so. */
+function leadersOf(topology: BackendGroup['spec']['topology']): NonNullable<GroupTarget['relays']> {
+  if (topology.type === 'Aggregate') return { label: 'openfuyao.com/pdRole', value: 'leader' };
+  const { roleLabel, leaderValue } = topology.prefillDecode;
+  return { label: roleLabel, value: leaderValue };
 }

@@ -39,4 +39,6 @@ export interface Site {
   readonly slot: number;
   readonly target: GroupTarget;
   readonly access: ProbeAccess;
+  /** Whether it only passes requests on: then it has no load of its own, and its word on its engines is not about it. */
+  readonly relays: boolean;
 }

@@ -1,7 +1,7 @@
 import { ActiveHealth, type Verdict } from './active-health.ts';
 import type { FleetContext, Site } from './context.ts';
 import type { ProbeFault, ProbeResult } from './probe.ts';
-import { Alarm } from './schedule.ts';
+import { Alarm, onBeat } from './schedule.ts';
 
 /** Milliseconds to the next probe when nobody listens: an engine that died is out after a few of them. */
 export const quickProbe = 200;
@@ -87,9 +87,14 @@ export class HealthProbe {
 
   private answered(result: ProbeResult): void {
     if (this.stopped || this.isPaused()) return;
-    if (!result.ok) this.failed(result.fault, result.message);
+    if (!result.ok && !this.isWordOfRelay(result.fault)) this.failed(result.fault, result.message);
     else if (this.needsProof()) this.listener.identify((same) => this.identified(same));
     else this.succeeded();
+  }
+
+  /** A leader says that one of its engines is not ready; that it says so shows that it is there itself. */
+  private isWordOfRelay(fault: ProbeFault): boolean {
+    return fault === 'status' && this.site.relays;
   }
 
   private isPaused(): boolean {
@@ -129,6 +134,6 @@ export class HealthProbe {
     this.busy = false;
     const interval = this.site.target.health.interval * this.context.probeStretch;
     const pause = interval * (1 - jitter / 2 + jitter * this.context.random());
-    this.again(quick ? this.context.clock.now() + quickProbe : this.startedAt + pause);
+    this.again(quick ? this.context.clock.now() + quickProbe : onBeat(this.startedAt + pause, interval));
   }
 }

@@ -64,6 +64,11 @@ export class Member implements Site, HealthListener, ScrapeListener, ModelListen
     return this.owner.target;
   }
 
+  get relays(): boolean {
+    const { relays } = this.target;
+    return relays !== undefined && this.endpoint.labels[relays.label] === relays.value;
+  }
+
   get models(): ModelList | null {
     return this.learner.known;
   }
@@ -74,15 +79,17 @@ export class Member implements Site, HealthListener, ScrapeListener, ModelListen
     states.set(this.slot, Flag.ejected, false);
     states.set(this.slot, Flag.unready, false);
     this.health.start(phase * spread);
-    this.scraper.start(phase);
+    if (!this.relays) this.scraper.start(phase);
     this.setDiscoveredReady(discoveredReady);
     this.look();
   }
 
   /** Discovery or settings have changed; what is known of its health stays. */
   update(endpoint: Endpoint, discoveredReady: boolean): void {
+    const relayed = this.relays;
     this.endpoint = endpoint;
     this.access = accessTo(this.target, endpoint.address);
+    if (relayed !== this.relays) this.scrapeOrNot();
     this.setDiscoveredReady(discoveredReady);
     this.look();
   }
@@ -218,8 +225,13 @@ export class Member implements Site, HealthListener, ScrapeListener, ModelListen
       return;
     }
     this.health.resume();
-    this.scraper.resume();
+    this.scrapeOrNot();
     if (this.proven && states.has(this.slot, Flag.healthy)) this.learner.look();
+  }
+
+  private scrapeOrNot(): void {
+    if (this.relays) this.scraper.pause();
+    else this.scraper.resume();
   }
 
   private restart(): void {

@@ -48,6 +48,8 @@ export interface GroupTarget {
   readonly name: string;
   readonly engine: Engine;
   readonly endpoints: readonly EndpointSeed[];
+  /** Label and value of endpoints that only pass requests on, to engines of the group that are watched by themselves. */
+  readonly relays?: { readonly label: string; readonly value: string };
   readonly scheme: 'http' | 'https';
   readonly tls?: TlsSettings;
   /** Sent as a Bearer token with every probe. */
