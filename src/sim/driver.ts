@@ -41,19 +41,30 @@ export class EngineDriver {
   }
 
   abort(sequence: Sequence): void {
-    this.engine.abort(sequence, this.catchUp());
-    this.arm(this.now());
+    this.at((engine, now) => {
+      engine.abort(sequence, now);
+    });
   }
 
   sleep(): void {
-    this.catchUp();
-    this.engine.sleep();
+    this.at((engine) => {
+      engine.sleep();
+    });
   }
 
   wake(): void {
+    this.at((engine, now) => {
+      engine.wake(now);
+    });
+  }
+
+  /** Does something to the engine at its time of now; what came of it is flushed, and the clock set for what comes next. */
+  at<T>(act: (engine: Engine, now: number) => T): T {
     const now = this.catchUp();
-    this.engine.wake(now);
+    const result = act(this.engine, now);
+    this.dependencies.flush();
     this.arm(now);
+    return result;
   }
 
   stop(): void {

@@ -1,7 +1,9 @@
 import { parseArgs } from 'node:util';
 import { UsageError } from './command-io.ts';
+import { positive, whole } from './flag-values.ts';
 import { FaultError, parseFaultFlag, type Fault } from './faults.ts';
 import type { SimEngineOptions } from './server.ts';
+import { kvTransfer } from './transfer-flags.ts';
 import { defaultServiceModel, type ServiceModel } from './service-model.ts';
 
 export const engineHelp = `Usage: hermes-router sim-engine [flags]
@@ -12,19 +14,20 @@ A simulated vLLM: OpenAI API, /metrics, KV events, continuous batching, a finite
   --model NAME             model name (default sim-model); repeated: further names of it
   --lora NAME              a LoRA adapter of it; may be repeated
   --speed-up N             engine seconds in one second of wall time (default 1)
-  --kv-tokens N            size of the KV cache in tokens (default 524288)
-  --block-size N           tokens in a block (default 16)
-  --max-running N          requests in the batch at most (default 256)
+  --kv-tokens N, --block-size N     size of the KV cache and of a block, in tokens (524288, 16)
+  --max-running N, --chunk N        requests in the batch, tokens that one step computes, at most (256, 2048)
   --prefill-rate N         prompt tokens computed a second (default 8000)
-  --chunk N                tokens that one step computes at most (default 2048)
-  --itl-base MS            inter-token time of an empty batch (default 6)
-  --itl-per-request MS     what each running request adds to it (default 0.35)
+  --itl-base MS, --itl-per-request MS   inter-token time of an empty batch, and what each request adds (6, 0.35)
+  --tp-size N              GPUs; the figures above are those of one (default 1)
   --max-model-len N        tokens of prompt and output together (default 131072)
   --data-parallel N        ranks with a KV cache each; rank r publishes on the ports + r (default 1)
-  --kv-events ENDPOINT     publish KV events, as in tcp://127.0.0.1:5557 (port 0 picks one)
-  --kv-replay ENDPOINT     replay them, as in tcp://127.0.0.1:5558
+  --kv-events ENDPOINT, --kv-replay ENDPOINT   publish KV events, replay them: tcp://127.0.0.1:5557 (port 0 picks one)
+  --kv-connector KIND      hand-over between prefill and decode: nixl or shared (storage); default none
+  --kv-port N, --kv-shared-folder DIR    nixl's side channel (a free port); shared's folder (memory of this process)
+  --kv-lease S, --transfer-rate N    nixl: seconds that blocks wait to be read (30), tokens pulled a second (135634)
+  --kv-load-failure-policy P, --ignore-aborted-request   KV that does not come: fail or recompute; notices, as vLLM
   --fault FAULT            start with a fault: hang, slow, error, unavailable, cut, garbage, lose-events, or JSON as for
-                           POST /sim/fault, which also takes die, refuse, restart-events (KV events anew from 0)
+                           POST /sim/fault, which also takes die, refuse, restart-events and those of the hand-over
   --api-key KEY            refuse /v1/… without this bearer token
   --help                   this text`;
 
@@ -39,6 +42,8 @@ export function parseEngineFlags(argv: readonly string[]): EngineCommand {
   const flags = readFlags(argv);
   const listen = flags.listen ?? ['127.0.0.1:9001'];
   const shared = sharedOptions(flags);
+  if (listen.length > 1 && flags['kv-port'] !== undefined)
+    throw new UsageError('several engines cannot share one --kv-port: leave it out');
   if (listen.length > 1 && shared.kvEvents && !/:0$/.test(shared.kvEvents.events))
     throw new UsageError('several engines cannot share one --kv-events endpoint: give port 0');
   return { help: flags.help === true, engines: listen.map((address) => ({ ...shared, ...parseAddress(address) })) };
@@ -65,6 +70,14 @@ function readFlags(argv: readonly string[]) {
     'data-parallel': text,
     'kv-events': text,
     'kv-replay': text,
+    'tp-size': text,
+    'kv-connector': text,
+    'kv-port': text,
+    'kv-shared-folder': text,
+    'kv-lease': text,
+    'transfer-rate': text,
+    'kv-load-failure-policy': text,
+    'ignore-aborted-request': { type: 'boolean' },
     fault: text,
     'api-key': text,
     help: { type: 'boolean' },
@@ -89,6 +102,8 @@ function sharedOptions(flags: Flags): SimEngineOptions {
     ranks: whole('--data-parallel', flags['data-parallel'], 1),
     kvEvents: events === undefined ? null : { events, replay: flags['kv-replay'] ?? null },
     apiKey: flags['api-key'] ?? null,
+    tpSize: whole('--tp-size', flags['tp-size'], 1),
+    ...kvTransfer(flags),
     ...(maxModelLength === undefined ? {} : { maxModelLength: whole('--max-model-len', maxModelLength, 1) }),
     ...(flags.fault === undefined ? {} : { fault: startFault(flags.fault) }),
   };
@@ -97,29 +112,18 @@ function sharedOptions(flags: Flags): SimEngineOptions {
 function serviceModel(flags: Flags): ServiceModel {
   const usual = defaultServiceModel;
   return {
+    ...usual,
     kvTokens: whole('--kv-tokens', flags['kv-tokens'], usual.kvTokens),
     blockSize: whole('--block-size', flags['block-size'], usual.blockSize),
     maxRunning: whole('--max-running', flags['max-running'], usual.maxRunning),
     prefillRate: positive('--prefill-rate', flags['prefill-rate'], usual.prefillRate),
     chunkTokens: whole('--chunk', flags.chunk, usual.chunkTokens),
     interTokenBase: positive('--itl-base', flags['itl-base'], usual.interTokenBase * 1000) / 1000,
+    leaseSeconds: positive('--kv-lease', flags['kv-lease'], usual.leaseSeconds),
+    transferSecondsPerToken: 1 / positive('--transfer-rate', flags['transfer-rate'], 1 / usual.transferSecondsPerToken),
     interTokenPerRequest:
       positive('--itl-per-request', flags['itl-per-request'], usual.interTokenPerRequest * 1000) / 1000,
   };
-}
-
-function positive(flag: string, text: string | undefined, usual: number): number {
-  if (text === undefined) return usual;
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value) || value <= 0)
-    throw new UsageError(`${flag} must be a number above 0, not "${text}"`);
-  return value;
-}
-
-function whole(flag: string, text: string | undefined, usual: number): number {
-  const value = positive(flag, text, usual);
-  if (!Number.isSafeInteger(value)) throw new UsageError(`${flag} must be a whole number, not "${text}"`);
-  return value;
 }
 
 function startFault(text: string): Fault {

@@ -1,33 +1,18 @@
+import { Allocation, type SharedStore, type StoreListener } from './allocation.ts';
 import { BlockPool } from './block-pool.ts';
+import { HeldBlocks, type HeldRelease, type Holds } from './held-blocks.ts';
 import { Sequence, type SequenceSpec } from './sequence.ts';
-import { stepSeconds, type ServiceModel } from './service-model.ts';
+import { transferSeconds, type ServiceModel } from './service-model.ts';
+import { StepPlan } from './step-plan.ts';
+import { noTotals, type EngineTotals } from './totals.ts';
+import { Transfers } from './transfers.ts';
 
 /** Told what enters and leaves the prefix cache, in order; a batch ends with each step. */
-export interface CacheListener {
-  /** Blocks `from` up to (not including) `to` of a sequence can now be hit. */
-  stored(sequence: Sequence, from: number, to: number): void;
+export interface CacheListener extends StoreListener {
   removed(high: number, low: number): void;
   cleared(): void;
   /** The step at whose end this is called has told all; `seconds` is engine time. */
   stepEnded(seconds: number): void;
-}
-
-/** Counters since the start; tokens, requests and engine seconds. */
-export interface EngineTotals {
-  submitted: number;
-  finished: number;
-  aborted: number;
-  preempted: number;
-  steps: number;
-  /** Prompt tokens looked up in the prefix cache, and found there: at first admission only, as vLLM counts. */
-  queriedTokens: number;
-  hitTokens: number;
-  promptTokens: number;
-  generatedTokens: number;
-  /** Requests' time from arrival to last token. */
-  requestSeconds: number;
-  /** How much later than due their last tokens came out: the simulator's own fault, not the engine's. */
-  lateSeconds: number;
 }
 
 /**
@@ -36,53 +21,64 @@ export interface EngineTotals {
  * prompt is not computed yet), then admits waiting ones, first come first served, while the token budget, the batch and the
  * free blocks last. An admitted request holds blocks for its whole prompt; full blocks can be hit from the step that
  * computes them on. When a decode finds no block, the request admitted last gives up its blocks and waits again.
+ *
+ * Between two engines, as with vLLM's NIXL connector: a request with `holdAfter` keeps its blocks when it has finished, until
+ * `releaseHeld` or the end of its lease; one with `remote` gets its blocks in its turn, waits outside the batch for their content,
+ * then goes before all others, with one token of the prompt to compute.
  */
 export class Engine {
   readonly model: ServiceModel;
   readonly pool: BlockPool;
-  readonly totals: EngineTotals = {
-    submitted: 0,
-    finished: 0,
-    aborted: 0,
-    preempted: 0,
-    steps: 0,
-    queriedTokens: 0,
-    hitTokens: 0,
-    promptTokens: 0,
-    generatedTokens: 0,
-    requestSeconds: 0,
-    lateSeconds: 0,
-  };
+  readonly totals: EngineTotals = noTotals();
   /** Factor on every step's time; 1 is healthy. */
   slowdown = 1;
 
   private readonly cache: CacheListener | null;
+  private readonly store: SharedStore | null;
+  private readonly allocation: Allocation;
+  private readonly holds: HeldBlocks;
+  private readonly transfers = new Transfers();
   private readonly runningQueue: Sequence[] = [];
   private readonly waitingQueue: Sequence[] = [];
-  // The step under way: who computes how many tokens.
-  private readonly planned: Sequence[] = [];
-  private readonly plannedTokens: number[] = [];
+  /** Those whose transfer has ended: they have their blocks. */
+  private readonly readyQueue: Sequence[] = [];
+  /** The step under way. */
+  private readonly step = new StepPlan();
   private stepDue = Infinity;
   private asleep = false;
   private clearPending = false;
 
-  constructor(model: ServiceModel, cache: CacheListener | null = null) {
+  constructor(model: ServiceModel, cache: CacheListener | null = null, store: SharedStore | null = null) {
     this.model = model;
     this.cache = cache;
+    this.store = store;
     this.pool = new BlockPool(Math.floor(model.kvTokens / model.blockSize), cache);
+    this.allocation = new Allocation(this.pool, model.blockSize, cache);
+    this.holds = new HeldBlocks(model.leaseSeconds, this.totals);
   }
 
-  /** When the step under way ends; Infinity while there is none. */
+  /** When something happens next by itself: the step under way, a transfer or a lease ends. Infinity for never. */
   get due(): number {
-    return this.stepDue;
+    return Math.min(this.stepDue, this.transfers.due, this.holds.due);
   }
 
   get running(): number {
     return this.runningQueue.length;
   }
 
+  /** Requests outside the batch, those that wait for a transfer included. */
   get waiting(): number {
-    return this.waitingQueue.length;
+    return this.waitingQueue.length + this.transfers.awaited + this.readyQueue.length;
+  }
+
+  /** Transfers from other engines under way, of requests that have gone too. */
+  get receiving(): number {
+    return this.transfers.size;
+  }
+
+  /** Finished requests whose blocks are kept for other engines to read. */
+  get held(): Holds {
+    return this.holds;
   }
 
   get sleeping(): boolean {
@@ -92,12 +88,12 @@ export class Engine {
   /** Names of the LoRA adapters that have a request in the batch or the queue. */
   get adapters(): Set<string> {
     const names = new Set<string>();
-    for (const { adapter } of [...this.runningQueue, ...this.waitingQueue])
+    for (const { adapter } of [...this.runningQueue, ...this.waitingQueue, ...this.readyQueue])
       if (adapter !== null) names.add(adapter.name);
     return names;
   }
 
-  /** Share of the KV cache that requests hold, 0..1. */
+  /** Share of the KV cache that requests hold, those that have finished and are kept for a reader included; 0..1. */
   get usage(): number {
     return this.pool.used / this.pool.size;
   }
@@ -118,23 +114,84 @@ export class Engine {
     return sequence;
   }
 
-  /** Takes a request out at once and frees its blocks; the step under way takes as long as it takes. */
+  /**
+   * Takes a request out at once and frees its blocks; the step under way takes as long as it takes. The blocks of one that is
+   * receiving are written from outside, so they are freed when its transfer ends.
+   */
   abort(sequence: Sequence, now: number): void {
     if (sequence.ended) return;
+    const receiving = sequence.state === 'receiving';
     this.leave(sequence);
-    this.free(sequence);
     sequence.state = 'aborted';
     sequence.endedAt = now;
     this.totals.aborted += 1;
+    if (receiving) this.transfers.orphan(sequence);
+    else this.allocation.free(sequence);
+    this.goOn(now);
   }
 
-  /** Ends every step that is due by `now`, each at its own time. */
+  /** Ends everything that is due by `now`, each at its own time. */
   advance(now: number): void {
-    while (this.stepDue <= now) {
-      const ended = this.stepDue;
-      this.endStep(ended, now);
-      this.startStep(ended);
+    for (let at = this.due; at <= now; at = this.due) {
+      this.endLeases(at);
+      this.endTransfers(at);
+      if (this.stepDue <= at) {
+        this.endStep(at, now);
+        this.startStep(at);
+      }
     }
+    this.holds.settle(now);
+  }
+
+  /**
+   * The KV of a receiving sequence's prompt is there; nothing happens when its transfer has ended already. Neither this nor
+   * `transferFailed` may be called from within `RemotePrompt.begin`.
+   */
+  received(sequence: Sequence, now: number): void {
+    const seconds = this.transfers.end(sequence, now);
+    if (seconds < 0) return;
+    this.totals.transfers += 1;
+    this.totals.transferSeconds += seconds;
+    sequence.transfer = 'done';
+    if (sequence.state === 'receiving') {
+      sequence.state = 'waiting';
+      // The last token is computed again, since its result is the first token of the answer.
+      const tokens = sequence.length - 1;
+      this.totals.externalTokens += sequence.length - sequence.computed;
+      this.allocation.register(sequence, tokens);
+      sequence.computed = tokens;
+      this.readyQueue.push(sequence);
+    } else this.allocation.free(sequence);
+    this.goOn(now);
+  }
+
+  /** A receiving sequence's KV will not come: it fails, or (`recompute`) its prompt is computed here. */
+  transferFailed(sequence: Sequence, now: number, policy: 'fail' | 'recompute' = 'fail'): void {
+    if (this.transfers.end(sequence, now) < 0) return;
+    this.totals.failedTransfers += 1;
+    sequence.transfer = 'failed';
+    if (sequence.state === 'receiving' && policy === 'recompute') {
+      sequence.state = 'waiting';
+      this.readyQueue.push(sequence);
+    } else this.giveUp(sequence, now);
+    this.goOn(now);
+  }
+
+  private giveUp(sequence: Sequence, now: number): void {
+    this.allocation.free(sequence);
+    if (sequence.ended) return;
+    sequence.state = 'failed';
+    sequence.endedAt = now;
+    this.totals.failed += 1;
+    sequence.listener.progressed(sequence);
+  }
+
+  /** Frees the blocks of a finished sequence that is held; false when it is not. */
+  releaseHeld(sequence: Sequence, why: HeldRelease, now: number): boolean {
+    if (!this.holds.release(sequence, why, now)) return false;
+    this.allocation.free(sequence);
+    this.goOn(now);
+    return true;
   }
 
   /** No further step starts until `wake`; requests wait without an answer. The cache is lost. */
@@ -155,27 +212,33 @@ export class Engine {
     return cleared;
   }
 
+  private endLeases(now: number): void {
+    for (let late = this.holds.expired(now); late !== null; late = this.holds.expired(now))
+      this.releaseHeld(late, 'lease', now);
+  }
+
+  private endTransfers(now: number): void {
+    for (let next = this.transfers.ended(now); next !== null; next = this.transfers.ended(now)) {
+      this.received(next, now);
+      next.remote?.done?.(next, now);
+    }
+  }
+
+  /** With no step under way, what has become free or ready may start one. */
+  private goOn(now: number): void {
+    if (this.stepDue === Infinity && this.waiting > 0) this.startStep(now);
+  }
+
   private startStep(now: number): void {
     this.stepDue = Infinity;
     if (this.asleep) return;
     if (this.clearPending) this.cache?.cleared();
     this.clearPending = false;
-    this.planned.length = 0;
-    this.plannedTokens.length = 0;
-    this.admit(this.planRunning(this.model.chunkTokens));
-    if (this.planned.length === 0) return;
-    this.stepDue = now + this.plannedSeconds() * this.slowdown;
-  }
-
-  private plannedSeconds(): number {
-    let decodes = 0;
-    let prefill = 0;
-    for (let i = 0; i < this.planned.length; i++) {
-      const sequence = this.planned[i];
-      if (sequence.outputLength > 0 && this.plannedTokens[i] === 1) decodes += 1;
-      else prefill += this.plannedTokens[i];
-    }
-    return stepSeconds(this.model, decodes, prefill);
+    this.step.clear();
+    const budget = this.admitReady(this.planRunning(this.model.chunkTokens));
+    this.admit(budget, now);
+    if (this.step.sequences.length === 0) return;
+    this.stepDue = now + this.step.seconds(this.model) * this.slowdown;
   }
 
   /** Plans the next tokens of the batch; returns what is left of the budget. */
@@ -206,7 +269,7 @@ export class Engine {
 
   private preempt(sequence: Sequence): void {
     this.runningQueue.pop();
-    this.free(sequence);
+    this.allocation.free(sequence);
     sequence.computed = 0;
     sequence.registered = 0;
     sequence.state = 'waiting';
@@ -214,34 +277,56 @@ export class Engine {
     this.totals.preempted += 1;
   }
 
-  private admit(budget: number): void {
+  /** Those whose transfer has ended go first; returns what is left of the budget. */
+  private admitReady(budget: number): number {
+    let left = budget;
+    while (left > 0 && this.readyQueue.length > 0 && this.runningQueue.length < this.model.maxRunning) {
+      const sequence = this.readyQueue[0];
+      this.readyQueue.shift();
+      left -= this.run(sequence, left);
+    }
+    return left;
+  }
+
+  private admit(budget: number, now: number): void {
     let left = budget;
     while (left > 0 && this.waitingQueue.length > 0 && this.runningQueue.length < this.model.maxRunning) {
       const sequence = this.waitingQueue[0];
-      if (!this.allocate(sequence)) return;
+      if (!this.allocation.allocate(sequence)) return;
+      this.countHits(sequence);
       this.waitingQueue.shift();
-      this.runningQueue.push(sequence);
-      sequence.state = 'running';
-      left -= this.plan(sequence, left);
+      if (sequence.transfer === 'wanted') this.receive(sequence, now);
+      else {
+        this.load(sequence);
+        left -= this.run(sequence, left);
+      }
     }
   }
 
-  /** Holds cached blocks and takes free ones for all tokens of a waiting sequence; false when too few are free. */
-  private allocate(sequence: Sequence): boolean {
-    const { pool } = this;
-    const { blockSize } = this.model;
-    const needed = Math.ceil(sequence.length / blockSize);
-    const hits = this.cachedBlocks(sequence);
-    let free = pool.free - (needed - hits.length);
-    for (const block of hits) if (pool.isFree(block)) free -= 1;
-    if (free < 0) return false;
-    for (const block of hits) pool.hold(block);
-    sequence.registered = hits.length;
-    sequence.computed = hits.length * blockSize;
-    this.countHits(sequence);
-    sequence.blocks = hits;
-    while (sequence.blocks.length < needed) sequence.blocks.push(pool.take());
-    return true;
+  private run(sequence: Sequence, budget: number): number {
+    this.runningQueue.push(sequence);
+    sequence.state = 'running';
+    return this.plan(sequence, budget);
+  }
+
+  /** Its blocks are taken; it waits outside the batch for their content. */
+  private receive(sequence: Sequence, now: number): void {
+    const { remote } = sequence;
+    const seconds = remote?.seconds ?? transferSeconds(this.model, sequence.length - sequence.computed);
+    const told = remote?.begin;
+    sequence.state = 'receiving';
+    this.transfers.begin(sequence, now, told ? Infinity : Math.max(now, remote?.readyAt ?? now) + seconds);
+    told?.(sequence, seconds);
+  }
+
+  /** Takes from shared storage what goes beyond the engine's own cache; the step waits for it. */
+  private load(sequence: Sequence): void {
+    const stored = this.store?.find(sequence) ?? 0;
+    sequence.loadedTokens = Math.max(0, Math.min(stored, sequence.length - 1) - sequence.computed);
+    if (sequence.loadedTokens === 0) return;
+    sequence.computed += sequence.loadedTokens;
+    this.totals.externalTokens += sequence.loadedTokens;
+    this.step.loadSeconds += transferSeconds(this.model, sequence.loadedTokens);
   }
 
   /** A request counts once, when it is first admitted: what it finds again after a preemption is its own. */
@@ -252,47 +337,20 @@ export class Engine {
     this.totals.hitTokens += sequence.cachedTokens;
   }
 
-  /** The leading blocks found in the cache; the last token is always computed, since its result is the next token. */
-  private cachedBlocks(sequence: Sequence): number[] {
-    const { blockSize } = this.model;
-    const most = Math.floor((sequence.length - 1) / blockSize);
-    const hits: number[] = [];
-    while (hits.length < most) {
-      const block = this.pool.find(sequence.hashHigh(hits.length), sequence.hashLow(hits.length));
-      if (block < 0) break;
-      hits.push(block);
-    }
-    return hits;
-  }
-
   private plan(sequence: Sequence, budget: number): number {
     const tokens = Math.min(sequence.length - sequence.computed, budget);
-    this.planned.push(sequence);
-    this.plannedTokens.push(tokens);
-    this.register(sequence, sequence.computed + tokens);
+    this.step.add(sequence, tokens);
+    this.allocation.register(sequence, sequence.computed + tokens);
     return tokens;
-  }
-
-  /** Offers to the cache the full blocks that this step computes: requests of the same step may already share them. */
-  private register(sequence: Sequence, upTo: number): void {
-    const full = Math.floor(upTo / this.model.blockSize);
-    let runStart = sequence.registered;
-    for (let block = sequence.registered; block < full; block++) {
-      const high = sequence.hashHigh(block);
-      if (this.pool.register(sequence.blocks[block], high, sequence.hashLow(block))) continue;
-      if (block > runStart) this.cache?.stored(sequence, runStart, block);
-      runStart = block + 1;
-    }
-    if (full > runStart) this.cache?.stored(sequence, runStart, full);
-    sequence.registered = Math.max(sequence.registered, full);
   }
 
   private endStep(ended: number, now: number): void {
     this.totals.steps += 1;
-    for (let i = 0; i < this.planned.length; i++) {
-      const sequence = this.planned[i];
+    const { sequences, tokens } = this.step;
+    for (let i = 0; i < sequences.length; i++) {
+      const sequence = sequences[i];
       if (sequence.state !== 'running') continue;
-      sequence.computed += this.plannedTokens[i];
+      sequence.computed += tokens[i];
       if (sequence.computed === sequence.length) this.produce(sequence, ended, now);
     }
     this.cache?.stepEnded(ended);
@@ -303,32 +361,32 @@ export class Engine {
     if (sequence.firstTokenAt < 0) {
       sequence.firstTokenAt = ended;
       totals.promptTokens += sequence.promptLength;
+      this.store?.save(sequence);
     }
     if (sequence.maxOutput > 0) {
       sequence.generate();
       totals.generatedTokens += 1;
     }
-    if (sequence.outputLength === sequence.maxOutput) {
-      this.leave(sequence);
-      this.free(sequence);
-      sequence.state = 'finished';
-      sequence.endedAt = ended;
-      totals.finished += 1;
-      totals.requestSeconds += ended - sequence.arrivedAt;
-      totals.lateSeconds += now - ended;
-    }
+    if (sequence.outputLength === sequence.maxOutput) this.finish(sequence, ended, now);
     sequence.listener.progressed(sequence);
   }
 
-  private leave(sequence: Sequence): void {
-    const queue = sequence.state === 'running' ? this.runningQueue : this.waitingQueue;
-    const at = queue.indexOf(sequence);
-    if (at >= 0) queue.splice(at, 1);
+  private finish(sequence: Sequence, ended: number, now: number): void {
+    const { totals } = this;
+    this.leave(sequence);
+    if (sequence.holdAfter) this.holds.hold(sequence, ended);
+    else this.allocation.free(sequence);
+    sequence.state = 'finished';
+    sequence.endedAt = ended;
+    totals.finished += 1;
+    totals.requestSeconds += ended - sequence.arrivedAt;
+    totals.lateSeconds += now - ended;
   }
 
-  /** The last block first: the end of a prompt is the part least likely to be shared. */
-  private free(sequence: Sequence): void {
-    for (let i = sequence.blocks.length - 1; i >= 0; i--) this.pool.release(sequence.blocks[i]);
-    sequence.blocks = [];
+  private leave(sequence: Sequence): void {
+    for (const queue of [this.runningQueue, this.waitingQueue, this.readyQueue]) {
+      const at = queue.indexOf(sequence);
+      if (at >= 0) queue.splice(at, 1);
+    }
   }
 }

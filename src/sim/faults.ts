@@ -21,7 +21,24 @@ export const faultTypes = [
   'lose-events',
   /** At once: KV events stop for `seconds` and start anew at number 0, on the same ports, with an empty cache. */
   'restart-events',
+  /** At once: the engine dies 20 ms after its next answer to a prefill, whose blocks go with it. */
+  'die-after-prefill',
+  /** A prefill's answer carries `kv_transfer_params` that are no such thing: see `shape`. */
+  'garbage-params',
+  /** Reads of this engine's blocks are granted and never end. */
+  'transfer-hang',
+  /** Reads of this engine's blocks are refused, as after the end of their lease. */
+  'transfer-refuse',
+  /** Reads of this engine's blocks get no answer at all, as from a dead engine. */
+  'transfer-ignore',
 ] as const;
+
+/** A request's place in the hand-over, by its `kv_transfer_params`. */
+export type RequestKind = 'plain' | 'prefill' | 'decode';
+
+const moments = ['before', 'during', 'after'] as const;
+const targets = ['any', 'plain', 'prefill', 'decode'] as const;
+const shapes = ['text', 'huge', 'deep'] as const;
 
 export type FaultType = (typeof faultTypes)[number];
 
@@ -32,6 +49,16 @@ export interface Fault {
   readonly afterTokens: number;
   readonly factor: number;
   readonly seconds: number;
+  /** Which requests it strikes; default any. */
+  readonly on?: (typeof targets)[number];
+  /**
+   * When error, unavailable, hang and cut strike. `before`: the engine never sees the request. `during`: when the prompt is all but
+   * computed; nothing is kept. `after`: in place of the answer, or of a stream's end; a prefill's blocks are kept. Default: `before`; a
+   * cut without it goes by `afterTokens`.
+   */
+  readonly when?: (typeof moments)[number];
+  /** Of garbage params: a text; 8 MB of block ids; 100,000 arrays in each other. */
+  readonly shape?: (typeof shapes)[number];
 }
 
 export const noFault: Fault = Object.freeze({ type: 'none', count: Infinity, afterTokens: 4, factor: 4, seconds: 5 });
@@ -52,15 +79,30 @@ export function parseFault(value: unknown): Fault {
     if (typeof found !== 'number' || !(found >= 0)) throw new FaultError(`"${key}" must be a number of at least 0`);
     return found;
   };
+  const word = <T extends string>(key: string, words: readonly T[]): T | undefined => {
+    const found = given.get(key);
+    const known = words.find((each) => each === found);
+    if (found !== undefined && known === undefined) throw new FaultError(`"${key}" must be one of ${words.join(', ')}`);
+    return known;
+  };
   const fault = {
     type,
     count: number('count'),
     afterTokens: number('afterTokens'),
     factor: number('factor'),
     seconds: number('seconds'),
+    on: word('on', targets) ?? 'any',
+    ...optional('when', word('when', moments)),
+    ...optional('shape', word('shape', shapes)),
   };
   if (fault.factor === 0) throw new FaultError('"factor" must be above 0');
   return fault;
+}
+
+function optional<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
+  const found: { [P in K]?: V } = {};
+  if (value !== undefined) found[key] = value;
+  return found;
 }
 
 /** The value of `--fault`: a type's name alone, or the same JSON that /sim/fault takes. */
@@ -85,9 +127,29 @@ export class FaultPlan {
   }
 
   /** The fault that strikes this request; counts it. */
-  strike(): Fault {
+  strike(kind: RequestKind = 'plain'): Fault {
+    const { type, on = 'any' } = this.fault;
+    if (transferFaults.has(type) || (prefillFaults.has(type) && kind !== 'prefill')) return noFault;
+    return on === 'any' || on === kind ? this.take() : noFault;
+  }
+
+  /** The fault that strikes this read of the engine's blocks; counts it. */
+  strikeTransfer(): Fault {
+    return transferFaults.has(this.fault.type) ? this.take() : noFault;
+  }
+
+  private take(): Fault {
     if (this.left <= 0) return noFault;
     this.left -= 1;
     return this.fault;
   }
+}
+
+const transferFaults: ReadonlySet<FaultType> = new Set(['transfer-hang', 'transfer-refuse', 'transfer-ignore']);
+const prefillFaults: ReadonlySet<FaultType> = new Set(['die-after-prefill', 'garbage-params']);
+
+/** What stands in a prefill's answer in place of `kv_transfer_params`, as JSON. */
+export function garbageParams(shape: Fault['shape']): string {
+  if (shape === 'huge') return `{"do_remote_prefill":true,"remote_block_ids":[[${'7,'.repeat(4_000_000)}7]]}`;
+  return shape === 'deep' ? '['.repeat(100_000) + ']'.repeat(100_000) : '"not an object"';
 }

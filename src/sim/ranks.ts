@@ -1,3 +1,4 @@
+import type { SharedStore } from './allocation.ts';
 import { EngineDriver, type DriverDependencies } from './driver.ts';
 import { Engine } from './engine.ts';
 import { KvEventBatches } from './kv-events.ts';
@@ -11,15 +12,23 @@ export interface Rank {
   readonly publisher: KvEventPublisher | null;
 }
 
+export interface RankDependencies extends DriverDependencies {
+  readonly service: ServiceModel;
+  /** Seconds since the epoch. */
+  readonly wallSeconds: () => number;
+  /** Storage shared with other engines; null without. */
+  readonly store: SharedStore | null;
+}
+
 /** Makes the rank of this number; its events go to the publisher, if there is one. */
 export function makeRank(
   number: number,
   publisher: KvEventPublisher | null,
-  { service, wallSeconds, ...dependencies }: DriverDependencies & { service: ServiceModel; wallSeconds: () => number },
+  { service, wallSeconds, store, ...dependencies }: RankDependencies,
 ): Rank {
   const publish = (payload: Uint8Array): void => publisher?.publish(payload);
   const batches = publisher === null ? null : new KvEventBatches(service.blockSize, wallSeconds, publish, number);
-  const engine = new Engine(service, batches);
+  const engine = new Engine(service, batches, store);
   return { engine, driver: new EngineDriver(engine, dependencies), publisher };
 }
 

@@ -14,6 +14,26 @@ export interface Adapter {
   readonly id: number;
 }
 
+/**
+ * KV of a prompt that another engine has computed. The request gets its blocks, waits for the transfer of what is not in its own
+ * cache, computes the prompt's last token and decodes.
+ */
+export interface RemotePrompt {
+  /** Engine time before which the transfer cannot begin, such as the prefill's end; at once when left out. */
+  readonly readyAt?: number;
+  /** How long the transfer takes; the service model's time for the missing tokens when left out. */
+  readonly seconds?: number;
+  /** Prompt tokens that the prefiller found in its cache: what `usage` says. The engine's own where nobody says. */
+  readonly cachedTokens?: number;
+  /**
+   * Told when the blocks are there, with the seconds that the transfer should take. Then the transfer ends by `Engine.received` or
+   * `Engine.transferFailed` alone; without it, it ends by time.
+   */
+  readonly begin?: (sequence: Sequence, seconds: number) => void;
+  /** Told when the transfer has ended by time: the prefiller's blocks have been read. */
+  readonly done?: (sequence: Sequence, now: number) => void;
+}
+
 /** What a request is made of. */
 export interface SequenceSpec {
   readonly prompt: Uint32Array;
@@ -22,10 +42,17 @@ export interface SequenceSpec {
   readonly adapter?: Adapter | null;
   /** `cache_salt`: requests with different salts share no KV block. */
   readonly salt?: string;
+  /** Its blocks stay, for another engine to read, when it has finished: until released, or to the end of the lease. */
+  readonly holdAfter?: boolean;
+  readonly remote?: RemotePrompt | null;
   readonly listener: SequenceListener;
 }
 
-export type SequenceState = 'new' | 'waiting' | 'running' | 'finished' | 'aborted';
+/** A `receiving` sequence has its blocks and waits for their content; a `failed` one will never get it. */
+export type SequenceState = 'new' | 'waiting' | 'receiving' | 'running' | 'finished' | 'aborted' | 'failed';
+
+/** Of a prompt computed elsewhere: still to be fetched, fetched or given up. `none`: computed here. */
+export type TransferState = 'none' | 'wanted' | 'done' | 'failed';
 
 /** One request inside the engine: its tokens so far, the chained hashes of its full blocks, and the blocks it holds. */
 export class Sequence {
@@ -35,18 +62,23 @@ export class Sequence {
   readonly maxOutput: number;
   readonly adapter: Adapter | null;
   readonly salt: string;
+  readonly holdAfter: boolean;
+  readonly remote: RemotePrompt | null;
   readonly listener: SequenceListener;
   /** Decides the words of the answer: equal prompts get equal answers. */
-  readonly seed: number;
+  seed: number;
   readonly blockSize: number;
 
   state: SequenceState = 'new';
+  transfer: TransferState;
   /** Tokens that exist: prompt and output so far. */
   length: number;
   /** Tokens whose KV is in blocks of this request. */
   computed = 0;
   /** Prompt tokens found in the cache when it was first admitted; -1 before. */
   cachedTokens = -1;
+  /** Prompt tokens loaded from shared storage when it was last admitted. */
+  loadedTokens = 0;
   /** Blocks held, in order. */
   blocks: number[] = [];
   /** Of those: how many of the leading ones have been offered to the cache. */
@@ -66,6 +98,9 @@ export class Sequence {
     this.maxOutput = maxOutput;
     this.adapter = spec.adapter ?? null;
     this.salt = spec.salt ?? '';
+    this.holdAfter = spec.holdAfter ?? false;
+    this.remote = spec.remote ?? null;
+    this.transfer = this.remote === null ? 'none' : 'wanted';
     this.listener = spec.listener;
     this.blockSize = blockSize;
     this.tokens = new Uint32Array(prompt.length + maxOutput);
@@ -79,7 +114,12 @@ export class Sequence {
   }
 
   get ended(): boolean {
-    return this.state === 'finished' || this.state === 'aborted';
+    return this.state === 'finished' || this.state === 'aborted' || this.state === 'failed';
+  }
+
+  /** Cached prompt tokens as `usage` tells them: of the engine that computed the prompt, as vLLM's decoders do. */
+  get usageCachedTokens(): number {
+    return this.remote?.cachedTokens ?? Math.max(0, this.cachedTokens) + this.loadedTokens;
   }
 
   /** Text of the output token at `place`, which must be below `outputLength`. */
@@ -92,6 +132,11 @@ export class Sequence {
     let text = '';
     for (let place = 0; place < this.outputLength; place++) text += this.textAt(place);
     return text;
+  }
+
+  /** The KV of its prompt is some other prompt's: its answer will be wrong, and nobody notices. */
+  garble(): void {
+    this.seed = mix(this.seed ^ 0x9e3779b9);
   }
 
   /** Writes the next output token. */

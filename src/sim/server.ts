@@ -1,45 +1,18 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Clock } from '../router/clock.ts';
 import type { Engine } from './engine.ts';
-import { noFault, type Fault } from './faults.ts';
-import { SimHost, type SimState } from './host.ts';
+import type { SimEngineOptions } from './engine-options.ts';
+import type { Fault } from './faults.ts';
+import type { SimHost, SimState } from './host.ts';
 import { ApiError, internalError, unauthorized, unknownPath, wrongMethod } from './http/errors.ts';
-import { ServedModels } from './http/names.ts';
 import { routes, sendJson } from './http/routes.ts';
 import type { KvEventAddresses } from './kv-publisher.ts';
-import { bindPublishers } from './ranks.ts';
-import { defaultServiceModel, type ServiceModel } from './service-model.ts';
+import { startHost } from './start-host.ts';
 import { wallClock } from './wall-clock.ts';
 
-const { createServer } = process.getBuiltinModule('node:http');
+export { SimEngineOptionError, type KvTransferOptions, type SimEngineOptions } from './engine-options.ts';
 
-/** What a simulated engine is started with; everything but `models` has a default. */
-export interface SimEngineOptions {
-  /** The base model's names; the first one is the one that answers carry. */
-  readonly models: readonly string[];
-  /** LoRA adapters of the base model. */
-  readonly adapters?: readonly string[];
-  /** Default 127.0.0.1, a free port. */
-  readonly host?: string;
-  readonly port?: number;
-  readonly service?: Partial<ServiceModel>;
-  /** Tokens of prompt and output together; default 131,072 or the KV cache's size, whichever is smaller. */
-  readonly maxModelLength?: number;
-  readonly speedUp?: number;
-  /** Of rank 0; rank r is at these ports + r. */
-  readonly kvEvents?: KvEventAddresses | null;
-  /** Data-parallel ranks, each with a KV cache of its own; default 1. */
-  readonly ranks?: number;
-  readonly fault?: Fault;
-  /** When set, /v1/… wants `Authorization: Bearer KEY`. */
-  readonly apiKey?: string | null;
-  readonly clock?: Clock;
-  /** Told of what goes wrong inside, such as an event socket that breaks. */
-  readonly onError?: (error: unknown) => void;
-  /** Told when the fault `die` has struck. */
-  readonly onDeath?: () => void;
-}
+const { createServer } = process.getBuiltinModule('node:http');
 
 /** A running simulated engine. */
 export interface SimEngine {
@@ -47,6 +20,8 @@ export interface SimEngine {
   readonly address: string;
   /** Of rank 0. */
   readonly kvEvents: KvEventAddresses | null;
+  /** The side channel's `host:port`; null without NIXL. */
+  readonly sideChannel: string | null;
   /** Rank 0. */
   readonly engine: Engine;
   state(): SimState;
@@ -54,13 +29,6 @@ export interface SimEngine {
   /** Resets all connections and stops. */
   close(): Promise<void>;
 }
-
-/** Thrown when the options contradict each other; the message says what to change. */
-export class SimEngineOptionError extends Error {
-  override readonly name = 'SimEngineOptionError';
-}
-
-const usualModelLength = 131_072;
 
 /** Starts a simulated engine; rejects with the system's error when an address is taken. */
 export async function startSimEngine(options: SimEngineOptions): Promise<SimEngine> {
@@ -75,39 +43,12 @@ export async function startSimEngine(options: SimEngineOptions): Promise<SimEngi
   return {
     address: server.address,
     kvEvents: host.ranks[0].publisher?.addresses ?? null,
+    sideChannel: host.nixl?.address ?? null,
     engine: host.engine,
     state: () => host.state(),
     setFault: server.setFault,
     close: () => server.close(),
   };
-}
-
-async function startHost(options: SimEngineOptions): Promise<SimHost> {
-  const service = { ...defaultServiceModel, ...options.service };
-  const maxModelLength = options.maxModelLength ?? Math.min(usualModelLength, service.kvTokens);
-  checkOptions(options, service, maxModelLength);
-  const { kvEvents, ranks = 1, clock = wallClock, speedUp = 1, fault = noFault, onError = rethrow } = options;
-  const models = new ServedModels(options.models, options.adapters ?? []);
-  const publishers = kvEvents ? await bindPublishers(kvEvents, ranks, onError) : [];
-  const host = new SimHost({ models, service, maxModelLength, clock, speedUp, publishers, ranks, onError });
-  host.setFault(fault);
-  return host;
-}
-
-function checkOptions(options: SimEngineOptions, service: ServiceModel, maxModelLength: number): void {
-  if (options.models.length === 0) throw new SimEngineOptionError('at least one model name is needed');
-  if (service.kvTokens % service.blockSize !== 0)
-    throw new SimEngineOptionError(
-      `a KV cache of ${service.kvTokens} tokens is no whole number of blocks of ${service.blockSize}`,
-    );
-  if (maxModelLength > service.kvTokens)
-    throw new SimEngineOptionError(
-      `a model length of ${maxModelLength} tokens does not fit a KV cache of ${service.kvTokens}; lower the one or raise the other`,
-    );
-}
-
-function rethrow(error: unknown): never {
-  throw error;
 }
 
 /** The HTTP side: connections, routes, and the faults that strike whole connections. */
@@ -218,4 +159,8 @@ class SimServer {
 
 function isAddressInfo(value: string | AddressInfo | null): value is AddressInfo {
   return typeof value === 'object' && value !== null;
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }

@@ -61,6 +61,20 @@ describe('a wrong command line is exit code 2 and says what to write', () => {
     ['an address without a port', ['--listen', 'localhost'], '--listen must be HOST:PORT'],
     ['a port beyond 65535', ['--listen', '127.0.0.1:70000'], '--listen must be HOST:PORT'],
     ['a speed of nought', ['--speed-up', '0'], '--speed-up must be a number above 0'],
+    ['an unknown connector', ['--kv-connector', 'mooncake'], 'none, nixl or shared'],
+    ['a lease without a connector', ['--kv-lease', '3'], '--kv-lease needs --kv-connector nixl'],
+    [
+      'a folder without shared storage',
+      ['--kv-connector', 'nixl', '--kv-shared-folder', 'x'],
+      'needs --kv-connector shared',
+    ],
+    ['an unknown policy', ['--kv-connector', 'nixl', '--kv-load-failure-policy', 'pray'], 'must be fail or recompute'],
+    ['a side channel beyond 65535', ['--kv-connector', 'nixl', '--kv-port', '70000'], 'at most 65535'],
+    [
+      'two engines with one side channel',
+      ['--listen=127.0.0.1:0', '--listen=127.0.0.1:0', '--kv-connector=nixl', '--kv-port=5600'],
+      'leave it out',
+    ],
     ['half a block', ['--block-size', '1.5'], '--block-size must be a whole number'],
     ['a replay of nothing', ['--kv-replay', 'tcp://127.0.0.1:0'], '--kv-replay needs --kv-events'],
     ['an unknown fault', ['--fault', 'explode'], 'must be one of'],
@@ -102,6 +116,38 @@ test('flags reach the service model in its units', () => {
   });
   expect(parseEngineFlags(['--listen=[::1]:8']).engines[0]).toMatchObject({ host: '::1', port: 8 });
   expect(() => parseEngineFlags(['--speed-up='])).toThrow(UsageError);
+});
+
+test('flags of the hand-over reach the engines, which share one storage', () => {
+  const [nixl] = parseEngineFlags([
+    '--kv-connector=nixl',
+    '--kv-port=5600',
+    '--kv-lease=7',
+    '--transfer-rate=1000',
+    '--kv-load-failure-policy=recompute',
+    '--ignore-aborted-request',
+    '--tp-size=4',
+  ]).engines;
+  expect(nixl).toMatchObject({
+    tpSize: 4,
+    service: { leaseSeconds: 7, transferSecondsPerToken: 0.001 },
+    kvTransfer: { connector: 'nixl', port: 5600, loadFailurePolicy: 'recompute', heedsAborts: false },
+  });
+  const shared = parseEngineFlags(['--kv-connector=shared', '--listen=127.0.0.1:1', '--listen=127.0.0.1:2']).engines;
+  expect(shared[0].kvTransfer?.names).toBe(shared[1].kvTransfer?.names);
+  expect(parseEngineFlags([]).engines[0].kvTransfer).toBeUndefined();
+});
+
+test('a side channel is told with the address, and its death is exit code 3', async () => {
+  const command = run(['--listen=127.0.0.1:0', '--kv-connector=nixl']);
+  const address = await command.address;
+  expect(JSON.parse(command.lines[0])).toMatchObject({
+    sideChannel: expect.stringMatching(/^127\.0\.0\.1:\d+$/) as string,
+  });
+  const body = JSON.stringify({ prompt: 'x', kv_transfer_params: { do_remote_prefill: true } });
+  const headers = { 'content-type': 'application/json' };
+  await expect(fetch(`http://${address}/v1/completions`, { method: 'POST', headers, body })).rejects.toThrow();
+  expect(await command.code).toBe(3);
 });
 
 test('--help fits a screen', async () => {

@@ -44,9 +44,10 @@ async function serve(options: readonly SimEngineOptions[], io: CommandIo): Promi
   return exitCode.fine;
 }
 
-function listeningLine({ address, kvEvents }: SimEngine): string {
+function listeningLine({ address, kvEvents, sideChannel }: SimEngine): string {
   const events = kvEvents === null ? {} : { kvEvents: kvEvents.events, kvReplay: kvEvents.replay };
-  return JSON.stringify({ level: 'info', msg: 'listening', server: 'sim-engine', address, ...events });
+  const side = sideChannel === null ? {} : { sideChannel };
+  return JSON.stringify({ level: 'info', msg: 'listening', server: 'sim-engine', address, ...events, ...side });
 }
 
 async function closeAll(engines: readonly SimEngine[]): Promise<void> {

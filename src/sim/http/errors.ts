@@ -44,8 +44,13 @@ export function internalError(): ApiError {
   return errorObject(500, 'InternalServerError', 'Internal server error', null);
 }
 
-export function serviceUnavailable(): ApiError {
+function serviceUnavailable(): ApiError {
   return errorObject(503, 'ServiceUnavailableError', 'The engine is not available', null);
+}
+
+/** The error in place of an answer that comes to nothing. */
+export function brokenOff(how: 'error' | 'unavailable'): ApiError {
+  return how === 'error' ? internalError() : serviceUnavailable();
 }
 
 export function bodyTooLarge(): ApiError {

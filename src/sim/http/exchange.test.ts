@@ -29,7 +29,7 @@ test.each(gone)('an exchange whose client has gone before it begins is over at o
   leave(response);
   const over: Exchange[] = [];
   const host = { touched: () => undefined, firstToken: () => undefined, over: (one: Exchange) => void over.push(one) };
-  const exchange = new Exchange(response, host, Infinity);
-  exchange.begin({ id: 'a', created: 0, generation, sequences: [] }, wordless);
+  const exchange = new Exchange(response, host);
+  exchange.begin({ id: 'a', created: 0, generation, sequences: [], transferParams: null }, wordless);
   expect(over).toEqual([exchange]);
 });

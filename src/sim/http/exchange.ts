@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Sequence, SequenceListener } from '../sequence.ts';
-import type { AnswerFormat } from './format.ts';
+import { brokenOff, type ApiError } from './errors.ts';
+import { endOfStream, type AnswerFormat } from './format.ts';
 import type { Answer } from './generation.ts';
 
 /** What an exchange tells its server. */
@@ -12,6 +13,21 @@ export interface ExchangeHost {
   over(exchange: Exchange): void;
 }
 
+/** How an answer comes to nothing: an error in vLLM's shape, a reset connection, silence. */
+export type BreakOff = 'error' | 'unavailable' | 'cut' | 'hang';
+
+/** What is to go wrong with an answer. */
+export interface Sabotage {
+  /** Output tokens of all choices after which the connection is reset; Infinity for none. */
+  readonly cutAfter: number;
+  /** With its first token, before it is sent. */
+  readonly atFirstToken: BreakOff | null;
+  /** In place of the whole answer, or of a stream's end. */
+  readonly atEnd: BreakOff | null;
+}
+
+export const noSabotage: Sabotage = Object.freeze({ cutAfter: Infinity, atFirstToken: null, atEnd: null });
+
 /**
  * One client's answer. The engine goes on when a client reads slowly, as a real one does; what is unsent is a count, not a
  * buffer, and is written when the connection drains.
@@ -19,8 +35,7 @@ export interface ExchangeHost {
 export class Exchange implements SequenceListener {
   private readonly response: ServerResponse;
   private readonly host: ExchangeHost;
-  /** Output tokens of all choices after which the connection is reset; Infinity for none. */
-  private readonly cutAfter: number;
+  private readonly sabotage: Sabotage;
   private answer: Answer | null = null;
   private format: AnswerFormat | null = null;
   /** Tokens written, by choice. */
@@ -29,14 +44,19 @@ export class Exchange implements SequenceListener {
   private blocked = false;
   private ended = false;
 
-  constructor(response: ServerResponse, host: ExchangeHost, cutAfter: number) {
+  constructor(response: ServerResponse, host: ExchangeHost, sabotage: Sabotage = noSabotage) {
     this.response = response;
     this.host = host;
-    this.cutAfter = cutAfter;
+    this.sabotage = sabotage;
   }
 
   get sequences(): readonly Sequence[] {
     return this.answer?.sequences ?? [];
+  }
+
+  /** Whether the client has been sent everything. */
+  get delivered(): boolean {
+    return this.response.writableFinished;
   }
 
   /** Called once all sequences are in the engine's queue. A stream's head goes out now, long before its first token. */
@@ -72,8 +92,36 @@ export class Exchange implements SequenceListener {
     }
     if (this.blocked) return;
     const done = answer.sequences.every(({ ended }) => ended);
-    if (answer.generation.stream) this.flushStream(answer, format, done);
+    const broken = this.brokenBy(answer, done);
+    if (broken !== null) this.breakOff(broken);
+    else if (answer.generation.stream) this.flushStream(answer, format, done);
     else if (done) this.sendWhole(format);
+  }
+
+  private brokenBy({ sequences }: Answer, done: boolean): BreakOff | null {
+    if (sequences.some(({ state }) => state === 'failed')) return 'error';
+    const { atFirstToken, atEnd } = this.sabotage;
+    if (atFirstToken !== null && sequences.some(({ firstTokenAt }) => firstTokenAt >= 0)) return atFirstToken;
+    return done ? atEnd : null;
+  }
+
+  /** Ends the answer before its time; what the engine still computes for it is aborted. */
+  breakOff(how: BreakOff): void {
+    if (this.ended) return;
+    this.ended = true;
+    if (how === 'cut') this.response.socket?.resetAndDestroy();
+    else if (how !== 'hang') this.sendError(brokenOff(how));
+    this.host.over(this);
+  }
+
+  /** A stream, whose head has gone out, says it in its last event. */
+  private sendError({ status, body }: ApiError): void {
+    if (this.response.headersSent) {
+      this.response.end(`data: ${body}\n\n${endOfStream}`);
+      return;
+    }
+    this.response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
+    this.response.end(body);
   }
 
   /** Breaks the connection as a crash would. */
@@ -84,10 +132,10 @@ export class Exchange implements SequenceListener {
 
   private flushStream(answer: Answer, format: AnswerFormat, done: boolean): void {
     let events = '';
-    for (let choice = 0; choice < answer.sequences.length && this.total < this.cutAfter; choice++) {
+    for (let choice = 0; choice < answer.sequences.length && this.total < this.sabotage.cutAfter; choice++) {
       events += this.newEvents(choice, answer.sequences[choice], format);
     }
-    const cut = this.total >= this.cutAfter;
+    const cut = this.total >= this.sabotage.cutAfter;
     if (done && !cut) events += format.close();
     // Words and ids are ASCII, and latin1 is the encoding that costs nothing.
     if (cut) this.cut(events);
@@ -106,7 +154,7 @@ export class Exchange implements SequenceListener {
   private newEvents(choice: number, sequence: Sequence, format: AnswerFormat): string {
     let events = '';
     if (this.written[choice] === 0 && sequence.outputLength > 0) events += format.open(choice);
-    while (this.written[choice] < sequence.outputLength && this.total < this.cutAfter) {
+    while (this.written[choice] < sequence.outputLength && this.total < this.sabotage.cutAfter) {
       events += format.token(choice, this.written[choice]);
       this.written[choice] += 1;
       this.total += 1;
@@ -115,11 +163,11 @@ export class Exchange implements SequenceListener {
   }
 
   private sendWhole(format: AnswerFormat): void {
-    if (this.cutAfter < Infinity) {
+    if (this.sabotage.cutAfter < Infinity) {
       this.reset();
       return;
     }
-    const body = Buffer.from(format.whole());
+    const body = Buffer.from(withParams(format.whole(), this.answer?.transferParams ?? null));
     this.response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length });
     this.response.write(body);
     this.finish();
@@ -138,4 +186,11 @@ export class Exchange implements SequenceListener {
   private readonly onClose = (): void => {
     this.host.over(this);
   };
+}
+
+/** Puts the params, JSON of any size and depth, where the answer says that there are none. */
+function withParams(answer: string, params: (() => string) | null): string {
+  return params === null
+    ? answer
+    : answer.replace('"kv_transfer_params":null', () => `"kv_transfer_params":${params()}`);
 }

@@ -1,5 +1,6 @@
 import type { Engine } from '../engine.ts';
 import type { Histogram } from './histogram.ts';
+import { nixlExposition, type NixlFigures } from './nixl-exposition.ts';
 
 type Of = (engine: Engine) => number;
 
@@ -10,6 +11,10 @@ export interface ExpositionParts {
   /** LoRA adapters that the engine serves. */
   readonly adapters: number;
   readonly firstToken: Histogram;
+  /** The hand-over's own metrics; null without NIXL. */
+  readonly nixl: NixlFigures | null;
+  /** Whether prompts can come from elsewhere. */
+  readonly external: boolean;
   /** Wall time in seconds since 1970. */
   readonly now: number;
 }
@@ -18,7 +23,8 @@ export interface ExpositionParts {
  * The text of GET /metrics: what routers and dashboards read of a vLLM, in its names; times are engine time. One series for
  * each data-parallel rank; the histogram and the adapters are of all.
  */
-export function exposition(engines: readonly Engine[], { model, adapters, firstToken, now }: ExpositionParts): string {
+export function exposition(engines: readonly Engine[], parts: ExpositionParts): string {
+  const { model, adapters, firstToken, nixl, external, now } = parts;
   const name = escaped(model);
   const lines = (metricName: string, more: readonly [string, string], of: Of): string =>
     engines
@@ -46,6 +52,18 @@ export function exposition(engines: readonly Engine[], { model, adapters, firstT
       (e) => e.totals.queriedTokens,
     ),
     metric('counter', 'vllm:prefix_cache_hits_total', 'Prefix cache hits, in tokens.', (e) => e.totals.hitTokens),
+    metric(
+      'counter',
+      'vllm:external_prefix_cache_queries_total',
+      'External prefix cache queries from KV connector cross-instance cache sharing, in terms of number of queried tokens.',
+      ({ totals }) => (external ? totals.queriedTokens - totals.hitTokens : 0),
+    ),
+    metric(
+      'counter',
+      'vllm:external_prefix_cache_hits_total',
+      'External prefix cache hits from KV connector cross-instance cache sharing, in terms of number of cached tokens.',
+      (e) => e.totals.externalTokens,
+    ),
     metric('counter', 'vllm:num_preemptions_total', 'Cumulative number of preemptions.', (e) => e.totals.preempted),
     metric('counter', 'vllm:prompt_tokens_total', 'Number of prefill tokens processed.', (e) => e.totals.promptTokens),
     metric(
@@ -58,12 +76,14 @@ export function exposition(engines: readonly Engine[], { model, adapters, firstT
     '# TYPE vllm:request_success_total counter\n',
     success('length', (e) => e.totals.finished),
     success('abort', (e) => e.totals.aborted),
+    success('error', (e) => e.totals.failed),
     '# HELP vllm:time_to_first_token_seconds Histogram of time to first token in seconds.\n',
     '# TYPE vllm:time_to_first_token_seconds histogram\n',
     firstToken.lines('vllm:time_to_first_token_seconds', 'engine="0"', `model_name="${name}"`),
     '# HELP vllm:cache_config_info Information of the LLMEngine CacheConfig\n',
     '# TYPE vllm:cache_config_info gauge\n',
     ...engines.map(cacheConfig),
+    nixl === null ? '' : nixlExposition(engines, nixl, name),
     adapters > 0 ? loraRequests(engines, adapters, now) : '',
   ].join('');
 }

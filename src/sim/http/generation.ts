@@ -35,6 +35,8 @@ export interface Answer {
   readonly created: number;
   readonly generation: Generation;
   readonly sequences: readonly Sequence[];
+  /** JSON of what a prefill's answer says of the blocks that are kept; null where the engine keeps none. */
+  readonly transferParams: (() => string) | null;
 }
 
 /** Tokens that a chat answer has when nobody says: a simulated model stops by itself. */
@@ -49,6 +51,7 @@ const common: readonly Field[] = [
   { name: 'stream_options', kind: 'object' },
   { name: 'temperature', kind: 'number' },
   { name: 'cache_salt', kind: 'string' },
+  { name: 'kv_transfer_params', kind: 'object' },
 ];
 const chatFields: readonly Field[] = [
   { name: 'messages', kind: 'list', required: true },

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { parseFault, FaultError, type Fault } from '../faults.ts';
+import { noFault, parseFault, FaultError, type Fault } from '../faults.ts';
 import type { SimHost } from '../host.ts';
 import { eventTopic, replayBatches, type KvEventAddresses } from '../kv-publisher.ts';
 import { detokenize, tokenize } from '../tokens.ts';
-import { badBody, internalError, serviceUnavailable } from './errors.ts';
+import { badBody } from './errors.ts';
 import { missingField, parseBody, stringField, type Body } from './body.ts';
+import type { Call } from './call.ts';
 import { ChatFormat } from './chat.ts';
 import { CompletionFormat } from './completion.ts';
 import { EmbeddingFormat } from './embedding.ts';
@@ -15,15 +16,8 @@ import type { FormatOf } from './format.ts';
 import * as generations from './generation.ts';
 import { readBody } from './read-body.ts';
 import { ResponseFormat } from './response.ts';
-
-/** One request as its handler sees it. */
-export interface Call {
-  readonly host: SimHost;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  /** Puts a fault in force, those at once included. */
-  readonly setFault: (fault: Fault) => void;
-}
+import { dieAfterAnswer, requestKind, sabotageOf, strikesAtOnce } from './sabotage.ts';
+import { abortedRequests, transferRequest, type TransferRequest } from './transfer-params.ts';
 
 /** Throws ApiError for any answer that is not 200. */
 export type Handler = (call: Call) => Promise<void>;
@@ -82,23 +76,50 @@ function inference(prefix: string, parse: Parse, formatOf: FormatOf): Route {
   const handler = async (call: Call): Promise<void> => {
     const { host, request, response } = call;
     const bytes = await readBody(request);
-    const fault = host.strike();
-    if (failsAtOnce(fault, call)) return;
+    const fault = host.strike(requestKind(bytes));
+    if (strikesAtOnce(fault, call)) return;
     checkContentType(request);
-    const generation = parse(parseBody(bytes), host);
+    const body = parseBody(bytes);
+    const transfer: TransferRequest = host.nixl === null ? { type: 'plain' } : transferRequest(body);
+    const generation = parseOrRefuse(call, transfer, () => parse(body, host));
+    host.abortHeld(abortedRequests(body));
     if (response.closed) return;
-    const exchange = new Exchange(response, host, fault.type === 'cut' ? fault.afterTokens : Infinity);
-    host.generate(generation, formatOf, exchange, prefix + requestId(request));
+    if (transfer.type === 'dead') {
+      call.setFault({ ...noFault, type: 'die' });
+      return;
+    }
+    const exchange = new Exchange(response, host, sabotageOf(fault));
+    const requestId = givenRequestId(request);
+    const id = prefix + (requestId ?? randomBytes(8).toString('hex'));
+    const garbage = fault.type === 'garbage-params' ? (fault.shape ?? 'text') : null;
+    if (fault.type === 'die-after-prefill') dieAfterAnswer(call);
+    host.generate({
+      generation,
+      formatOf,
+      exchange,
+      id,
+      requestId,
+      transfer: kept(transfer, generation, fault),
+      garbage,
+    });
   };
   return { method: 'POST', handler };
 }
 
-/** Whether the fault has taken the request; the engine itself never sees it then. */
-function failsAtOnce(fault: Fault, { response }: Call): boolean {
-  if (fault.type === 'error') throw internalError();
-  if (fault.type === 'unavailable') throw serviceUnavailable();
-  if (fault.type === 'garbage') response.socket?.end('\u0016\u0003 this is not HTTP\n\n', 'latin1');
-  return fault.type === 'hang' || fault.type === 'garbage';
+/** A decoder that refuses a request gives its blocks back to the prefiller. */
+function parseOrRefuse<T>({ host }: Call, transfer: TransferRequest, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    host.nixl?.refuse(transfer);
+    throw error;
+  }
+}
+
+/** Blocks are kept only where the limit has ended the answer, since else no decoder is needed, and never in mid-computation. */
+function kept(transfer: TransferRequest, { finishReason }: generations.Generation, { when }: Fault): TransferRequest {
+  if (transfer.type !== 'prefill') return transfer;
+  return finishReason === 'length' && when !== 'during' ? transfer : { type: 'plain' };
 }
 
 function checkContentType(request: IncomingMessage): void {
@@ -107,9 +128,9 @@ function checkContentType(request: IncomingMessage): void {
     throw badBody(`1 validation error:\n  Unsupported Media Type: Only 'application/json' is allowed`, null);
 }
 
-function requestId(request: IncomingMessage): string {
+function givenRequestId(request: IncomingMessage): string | null {
   const given = request.headers['x-request-id'];
-  return typeof given === 'string' && given !== '' ? given : randomBytes(8).toString('hex');
+  return typeof given === 'string' && given !== '' ? given : null;
 }
 
 function sendMetrics({ host, response }: Call): Promise<void> {
@@ -120,6 +141,8 @@ function sendMetrics({ host, response }: Call): Promise<void> {
         model: host.models.base,
         adapters: host.models.adapters.length,
         firstToken: host.firstTokens,
+        nixl: host.nixl,
+        external: host.connector !== 'none',
         now: Date.now() / 1000,
       },
     ),

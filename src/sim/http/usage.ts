@@ -16,7 +16,7 @@ export function countTokens({ generation, sequences }: Answer): TokenCounts {
     output += sequence.outputLength;
     if (i % generation.n !== 0) continue;
     prompt += sequence.promptLength;
-    cached += Math.max(0, sequence.cachedTokens);
+    cached += sequence.usageCachedTokens;
   }
   return { prompt, cached, output };
 }
