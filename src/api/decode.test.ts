@@ -114,7 +114,7 @@ describe('defaults', () => {
 describe('strategies', () => {
   it('expand to the profile of their preset, with their parameters', () => {
     const { strategy } = decodedPolicy({ strategy: { type: 'KVAware', kvAware: { hitWeight: 3 } } }).spec;
-    expect(expandStrategy(strategy).scorers).toEqual([
+    expect(expandStrategy(strategy).profile.scorers).toEqual([
       {
         type: 'scorer-aggregate-kv-cache-aware',
         weight: 1,
@@ -128,9 +128,11 @@ describe('strategies', () => {
       strategy: { type: 'Profile', profile: { scorers: [{ type: 'scorer-session-affinity' }] } },
     }).spec;
     expect(expandStrategy(strategy)).toEqual({
-      filters: [],
-      scorers: [{ type: 'scorer-session-affinity', weight: 1, parameters: { header: 'x-session-id' } }],
-      picker: { type: 'picker-min-random', parameters: {} },
+      profile: {
+        filters: [],
+        scorers: [{ type: 'scorer-session-affinity', weight: 1, parameters: { header: 'x-session-id' } }],
+        picker: { type: 'picker-min-random', parameters: {} },
+      },
     });
   });
 

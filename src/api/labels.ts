@@ -8,8 +8,41 @@ export const labelKeyPattern =
   '^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$';
 const labelKey = new RegExp(labelKeyPattern);
 const prefixLimit = 253;
+const valueWords = 'a label value: at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends';
 
 const validKey = (key: string): boolean => labelKey.test(key) && key.split('/')[0].length <= prefixLimit;
+
+const validKeyRule = {
+  cel: `self.split('/')[0].size() <= ${prefixLimit}`,
+  message: 'has a prefix of more than 253 characters',
+  cure: 'write a label name as `name` or `prefix.example/name`',
+  check: validKey,
+};
+
+/** The name of a label. */
+export const podLabel = (description: string, value: string) =>
+  withRules(
+    Type.String({
+      minLength: 1,
+      maxLength: prefixLimit + 64,
+      pattern: labelKeyPattern,
+      default: value,
+      description,
+      'x-words': 'a label name like app or prefix.example/name, the name at most 63 characters',
+    }),
+    [validKeyRule],
+  );
+
+/** The value of a label; not empty, since an empty one tells nothing. */
+export const podLabelValue = (description: string, value: string) =>
+  Type.String({
+    minLength: 1,
+    maxLength: 63,
+    pattern: labelValuePattern,
+    default: value,
+    description,
+    'x-words': valueWords,
+  });
 
 /** Labels of Kubernetes by name. Few, so that the API server's cost estimate of the key rule stays small. */
 export const labels = (description: string, options: { minProperties?: number; maxProperties: number }) =>
@@ -33,7 +66,7 @@ const labelMap = (
       maxLength: 63,
       pattern: labelValuePattern,
       description: 'Value of the label.',
-      'x-words': 'a label value: at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends',
+      'x-words': valueWords,
     }),
     description,
   });

@@ -1,5 +1,5 @@
 import { dump } from 'js-yaml';
-import type { PresetDefinition } from '../policies/definition.ts';
+import type { PresetDefinition, ProfileSpec } from '../policies/definition.ts';
 import { registry } from '../policies/index.ts';
 import { withDefaults } from './defaults.ts';
 import type { Kind } from './kinds.ts';
@@ -41,7 +41,7 @@ export function policiesPage(): string {
     '## Presets',
     ...[...registry.presets.values()].flatMap((preset) => [
       ...entry(preset, [`Member \`${preset.member}\`.`]),
-      `With its defaults it is this profile:\n\n\`\`\`yaml\n${expanded(preset)}\`\`\``,
+      ...expanded(preset),
     ]),
     '## Scorers',
     'The weighted scores of a profile are added up; all its scorers are costs (the lowest sum wins) or all are gains (the highest).',
@@ -55,9 +55,15 @@ export function policiesPage(): string {
   ]);
 }
 
-function expanded({ type, member, parameters }: PresetDefinition): string {
-  return dump(expandStrategy({ type, [member]: withDefaults(parameters, {}) }), { noRefs: true });
+function expanded({ type, member, parameters }: PresetDefinition): string[] {
+  const { profile, pairs } = expandStrategy({ type, [member]: withDefaults(parameters, {}) });
+  const single = `With its defaults it is this profile:\n\n${yaml(profile)}`;
+  return pairs === undefined
+    ? [single]
+    : [single, `For backends of topology PrefillDecode it is this one:\n\n${yaml(pairs)}`];
 }
+
+const yaml = (profile: ProfileSpec): string => `\`\`\`yaml\n${dump(profile, { noRefs: true })}\`\`\``;
 
 /** The section of a plugin: what it does, and its parameters. */
 export function entry({ type, summary, parameters }: Documented, more: readonly string[]): string[] {

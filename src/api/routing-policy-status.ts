@@ -69,7 +69,10 @@ export const routingPolicyStatus = closed(
     observedGeneration,
     conditions: Type.Optional(conditions('Accepted, ResolvedRefs and Programmed.')),
     programmedReplicas: figure('Ready replicas of the router that run this generation.'),
-    effectiveProfile: text('What the strategy expands to.', 1024),
+    effectiveProfile: text(
+      'What the strategy expands to; for single endpoints and for pairs, where its backends are of both kinds.',
+      1024,
+    ),
     summary: Type.Optional(summary),
     traffic: Type.Optional(traffic),
     scores: Type.Optional(scores),

@@ -36,13 +36,22 @@ export const strategy = Type.Unsafe<Strategy>(
   ),
 );
 
-/** The profile that a decoded strategy stands for. Throws a TypeError for a strategy that was not decoded. */
-export function expandStrategy(strategy: Strategy): ProfileSpec {
-  if (strategy.type === 'Profile' && strategy.profile !== undefined) return strategy.profile;
+/** What a strategy stands for. */
+export interface ExpandedStrategy {
+  readonly profile: ProfileSpec;
+  /** Of backends whose engines share the work; absent where `profile` serves these, too, or nothing does. */
+  readonly pairs?: ProfileSpec;
+}
+
+/** What a decoded strategy stands for. Throws a TypeError for a strategy that was not decoded. */
+export function expandStrategy(strategy: Strategy): ExpandedStrategy {
+  if (strategy.type === 'Profile' && strategy.profile !== undefined) return { profile: strategy.profile };
   const preset = registry.presets.get(strategy.type);
   const parameters = preset === undefined ? undefined : strategy[preset.member];
   if (preset === undefined || !Value.Check(preset.parameters, parameters)) {
     throw new TypeError(`strategy ${strategy.type} was not decoded; pass what decodeResource returned`);
   }
-  return preset.expand(parameters);
+  const profile = preset.expand(parameters);
+  const pairs = preset.expandPairs?.(parameters);
+  return pairs === undefined ? { profile } : { profile, pairs };
 }

@@ -5,7 +5,7 @@ import type { Discovery } from '../controller/found.ts';
 import { noResources, type ResourceSnapshot } from '../controller/resource-snapshot.ts';
 import { Fleet } from '../datalayer/fleet.ts';
 import type { FleetChange, FleetEvent } from '../datalayer/report.ts';
-import { NodeProbe } from '../datalayer/node-probe.ts';
+import { UpstreamProbe } from './upstream-probe.ts';
 import { ApproximateIndex } from '../indexer/approximate.ts';
 import { HistogramSeries } from '../observability/histogram.ts';
 import { errorText, rateLimited, type Log } from '../observability/log.ts';
@@ -51,6 +51,8 @@ export interface AssemblyOptions {
   /** Endpoints of a group have come, gone or changed their readiness by themselves. */
   readonly onGroupChange?: (key: string) => void;
   readonly onFleetEvent?: (event: FleetEvent) => void;
+  /** Whether the front door can take a request from a prefiller to a decoder by itself; true where it is left out. */
+  readonly handsOver?: boolean;
 }
 
 /** The decision core and what feeds it: resources in, a routing table in force out. */
@@ -83,7 +85,8 @@ export class Assembly {
     const { clock, log } = options;
     const { states } = this;
     const adapters: AdapterReports = { lora: (slot) => this.fleet.lora(slot) };
-    this.compiler = new Compiler(registry, { states, adapters, random: Math.random, clock });
+    const { handsOver = true } = options;
+    this.compiler = new Compiler(registry, { states, adapters, random: Math.random, clock }, { handsOver });
     this.router = new Router({
       states: this.states,
       random: Math.random,
@@ -93,7 +96,7 @@ export class Assembly {
     this.fleet = new Fleet({
       states: this.states,
       clock,
-      fetch: new NodeProbe(clock),
+      fetch: new UpstreamProbe(clock),
       onChange: (key, change) => this.fleetChanged(key, change),
       onRestart: (slot) => this.forget(slot),
       onEvent: (event) => this.fleetEvent(event),

@@ -11,6 +11,7 @@ import { RoutingError } from '../router/errors.ts';
 import type { Explanation } from '../router/explanation.ts';
 import { nothingForeknown } from '../router/foreknowledge.ts';
 import type { RoutingPolicy } from '../router/policy.ts';
+import { readsAnyHits } from '../router/profiles.ts';
 import type { Router } from '../router/router.ts';
 import type { RoutingTable, TableStore } from '../router/table.ts';
 
@@ -47,8 +48,7 @@ export function explainSource({ store, router, book, maxBody, promptSecret }: Ex
     const model = payload.model === '' ? onlyModel(table) : payload.model;
     const policy = asked.policy === null ? table.match(model, headers) : named(table, asked.policy);
     if (policy === null) throw unknownModel(table, model);
-    const known =
-      policy.profile?.parts.readsHits === true ? await foreknow(policy, { model, path, payload }) : nothingForeknown;
+    const known = readsAnyHits(policy) ? await foreknow(policy, { model, path, payload }) : nothingForeknown;
     // After the only await: the object is every hypothetical request's.
     scratch.describe(payload, { model, headers, known, requestId: '' });
     const explanation = router.explain(policy, scratch);

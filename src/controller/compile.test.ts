@@ -377,7 +377,11 @@ describe('keyOf', () => {
 /** What a compilation says, plugins by what they call themselves. */
 function shape({ table, verdicts }: Compiled): unknown {
   const { generation, models, groups, policies } = table;
-  const described = policies.map((one) => ({ ...one, profile: one.profile?.parts.description }));
+  const described = policies.map((one) => ({
+    ...one,
+    profile: one.profile?.parts.description,
+    pairProfile: one.pairProfile?.parts.description,
+  }));
   return { generation, models, groups: [...groups], policies: described, verdicts };
 }
 

@@ -1,9 +1,9 @@
 import type { BackendGroup as GroupResource } from '../api/backend-group.ts';
 import { parseDuration } from '../api/duration.ts';
 import type { RoutingPolicy as PolicyResource } from '../api/routing-policy.ts';
-import { expandStrategy } from '../api/strategy.ts';
+import { expandStrategy, type ExpandedStrategy } from '../api/strategy.ts';
 import { buildProfile, ProfileError } from '../policies/build.ts';
-import type { PluginContext } from '../policies/definition.ts';
+import type { PluginContext, ProfileSpec } from '../policies/definition.ts';
 import type { Registry } from '../policies/registry.ts';
 import type { Endpoint } from '../router/endpoint.ts';
 import type { Backend, BackendGroup, Connection, PolicyMatch, RoutingPolicy, Timeouts } from '../router/policy.ts';
@@ -12,6 +12,7 @@ import type { PrefixSource } from '../router/prefix.ts';
 import type { SchedulingProfile } from '../router/profile.ts';
 import { RoutingTable } from '../router/table.ts';
 import type { BackendRef } from '../api/backend-refs.ts';
+import { mismatchOf, pairsCondition, topologyOf, type FrontDoorKind, type Mismatch, type Profiles } from './pairs.ts';
 import { met, unmet, type Condition, type Verdict } from './conditions.ts';
 import { groupsOfPools, refKey } from './pools/pool-ref.ts';
 import { refsCondition, type Referent } from './references.ts';
@@ -63,22 +64,37 @@ export function keyOf(metadata: { readonly name: string; readonly namespace?: st
 }
 
 /** Resources → frozen routing table. Pure: files and clusters go through this one function. */
-export function compile(input: CompileInput, registry: Registry, context: PluginContext): Compiled {
-  return new Compiler(registry, context).compile(input);
+export function compile(
+  input: CompileInput,
+  registry: Registry,
+  context: PluginContext,
+  frontDoor?: FrontDoorKind,
+): Compiled {
+  return new Compiler(registry, context, frontDoor).compile(input);
 }
 
 interface MadeGroup {
   readonly surroundings: GroupSurroundings;
   readonly group: BackendGroup;
+  readonly conditions: readonly Condition[];
 }
 
 interface MadePolicy {
   /** Keys of the backends, and what they lead to. */
   readonly refKeys: readonly string[];
   readonly refs: readonly (Referent | undefined)[];
-  readonly profile: SchedulingProfile | null;
+  /** Null where the strategy is at fault. */
+  readonly profiles: Profiles | null;
   readonly policy: RoutingPolicy;
   readonly verdict: Verdict;
+}
+
+type Strategy = PolicyResource['spec']['strategy'];
+
+interface MadeProfiles {
+  readonly profiles: Profiles | null;
+  /** Accepted. */
+  readonly condition: Condition;
 }
 
 /**
@@ -88,13 +104,15 @@ interface MadePolicy {
 export class Compiler {
   private readonly registry: Registry;
   private readonly context: PluginContext;
+  private readonly frontDoor: FrontDoorKind;
   // By the very resource, so that thousands of unchanged ones cost no key each.
   private groups = new Map<GroupResource, MadeGroup>();
   private policies = new Map<AcceptedPolicy, MadePolicy>();
 
-  constructor(registry: Registry, context: PluginContext) {
+  constructor(registry: Registry, context: PluginContext, frontDoor: FrontDoorKind = { handsOver: true }) {
     this.registry = registry;
     this.context = context;
+    this.frontDoor = frontDoor;
   }
 
   compile(input: CompileInput): Compiled {
@@ -108,7 +126,7 @@ export class Compiler {
       verdicts.push({
         kind: 'BackendGroup',
         key: made.group.key,
-        conditions: [groupAccepted, made.surroundings.discovered],
+        conditions: made.conditions,
       });
     }
     const referents = referentsOf(madeGroups);
@@ -133,7 +151,9 @@ export class Compiler {
       known !== undefined && sameSurroundings(known.surroundings, surroundings)
         ? known.group
         : compileGroup(key, resource, surroundings);
-    return { surroundings, group };
+    const paired = pairsCondition(group);
+    const conditions = [groupAccepted, surroundings.discovered, ...(paired === null ? [] : [paired])];
+    return { surroundings, group, conditions };
   }
 
   private policy(accepted: AcceptedPolicy, referents: ReadonlyMap<string, Referent>): MadePolicy {
@@ -142,14 +162,39 @@ export class Compiler {
     const { metadata, spec } = accepted.resource;
     const refKeys = spec.backendRefs.map((ref) => refKey(metadata.namespace ?? 'default', ref));
     const refs = refKeys.map((key) => referents.get(key));
-    const made =
-      known === undefined
-        ? profileOf(spec.strategy, (strategy) => buildProfile(strategy, this.registry, this.context))
-        : { profile: known.profile, condition: known.verdict.conditions[0] };
-    const policy = compilePolicy(accepted, refs, made.profile);
-    const conditions = [made.condition, refsCondition(spec.backendRefs, refs)];
+    const wantsPairs = refs.some((ref) => ref?.group.topology !== undefined);
+    const { profiles, condition } = this.profiles(spec.strategy, wantsPairs, known);
+    const mismatches = refs.map((ref) => this.mismatch(spec.strategy.type, profiles, ref));
+    const fit = refs.map((ref, i) => (mismatches[i]?.isBar === true ? undefined : ref));
+    const policy = compilePolicy(accepted, fit, profiles);
+    const refused = mismatches.filter((mismatch) => mismatch !== null);
+    const conditions = [condition, refsCondition(spec.backendRefs, refs, refused)];
     const verdict: Verdict = { kind: 'RoutingPolicy', key: policy.key, conditions };
-    return { refKeys, refs, profile: made.profile, policy, verdict };
+    return { refKeys, refs, profiles, policy, verdict };
+  }
+
+  /** That of pairs is made once some backend asks for it: of thousands of policies few do. */
+  private profiles(strategy: Strategy, wantsPairs: boolean, known: MadePolicy | undefined): MadeProfiles {
+    const made = known?.profiles ?? null;
+    const isEnough = made === null || !wantsPairs || made.pairProfile !== undefined;
+    if (known !== undefined && isEnough) return { profiles: made, condition: known.verdict.conditions[0] };
+    try {
+      const profiles = this.build(expandStrategy(strategy), wantsPairs, made);
+      return { profiles, condition: met('Accepted', 'the policy is valid') };
+    } catch (error) {
+      if (!(error instanceof ProfileError)) throw error;
+      return { profiles: null, condition: unmet('Accepted', error.reason, `${error.path}: ${error.message}`) };
+    }
+  }
+
+  private build({ profile, pairs }: ExpandedStrategy, wantsPairs: boolean, made: Profiles | null): Profiles {
+    const build = (spec: ProfileSpec): SchedulingProfile => buildProfile(spec, this.registry, this.context);
+    const single = { profile: made?.profile ?? build(profile) };
+    return wantsPairs && pairs !== undefined ? { ...single, pairProfile: build(pairs) } : single;
+  }
+
+  private mismatch(strategy: string, profiles: Profiles | null, ref: Referent | undefined): Mismatch | null {
+    return ref === undefined || profiles === null ? null : mismatchOf(strategy, profiles, ref.group, this.frontDoor);
   }
 }
 
@@ -190,6 +235,7 @@ function compileGroup(key: string, resource: GroupResource, surroundings: GroupS
   const { spec, metadata } = resource;
   const declared = spec.models.length > 0;
   const { managerLookup, tokenLookup } = surroundings;
+  const topology = topologyOf(spec.topology);
   return Object.freeze({
     key,
     namespace: metadata.namespace ?? 'default',
@@ -199,6 +245,7 @@ function compileGroup(key: string, resource: GroupResource, surroundings: GroupS
     endpoints: surroundings.endpoints,
     prefixSource: surroundings.prefixSource,
     connection: surroundings.connection,
+    ...(topology === undefined ? {} : { topology }),
     ...(managerLookup === undefined ? {} : { managerLookup }),
     ...(tokenLookup === undefined ? {} : { tokenLookup }),
   });
@@ -207,7 +254,7 @@ function compileGroup(key: string, resource: GroupResource, surroundings: GroupS
 function compilePolicy(
   accepted: AcceptedPolicy,
   refs: readonly (Referent | undefined)[],
-  profile: SchedulingProfile | null,
+  profiles: Profiles | null,
 ): RoutingPolicy {
   const { spec, metadata } = accepted.resource;
   const backends: Backend[] = [];
@@ -225,23 +272,11 @@ function compilePolicy(
       headers: Object.freeze(spec.match.headers.map(({ name, value }) => ({ name: name.toLowerCase(), value }))),
     }),
     backends: Object.freeze(backends),
-    profile,
+    ...(profiles ?? { profile: null }),
     timeouts: Object.freeze(timeoutsOf(spec.timeouts)),
     retries: Object.freeze({ ...spec.retries }),
     debugHeaders: spec.debug.headers,
   });
-}
-
-function profileOf(
-  strategy: PolicyResource['spec']['strategy'],
-  build: (spec: ReturnType<typeof expandStrategy>) => SchedulingProfile,
-): { profile: SchedulingProfile | null; condition: Condition } {
-  try {
-    return { profile: build(expandStrategy(strategy)), condition: met('Accepted', 'the policy is valid') };
-  } catch (error) {
-    if (!(error instanceof ProfileError)) throw error;
-    return { profile: null, condition: unmet('Accepted', error.reason, `${error.path}: ${error.message}`) };
-  }
 }
 
 function timeoutsOf(timeouts: PolicyResource['spec']['timeouts']): Timeouts {

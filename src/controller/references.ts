@@ -1,5 +1,6 @@
 import type { BackendRef } from '../api/backend-refs.ts';
 import type { BackendGroup } from '../router/policy.ts';
+import type { Mismatch } from './pairs.ts';
 import { met, unmet, type Condition } from './conditions.ts';
 
 /** What a reference of a policy leads to. */
@@ -14,15 +15,20 @@ interface Fault {
   readonly message: string;
 }
 
-/** The condition ResolvedRefs of a policy; `refs` is what its `backendRefs` lead to, in their order. */
+/**
+ * The condition ResolvedRefs of a policy; `refs` is what its `backendRefs` lead to, in their order, `mismatches` why it
+ * cannot place requests there.
+ */
 export function refsCondition(
   backendRefs: readonly Pick<BackendRef, 'kind' | 'name'>[],
   refs: readonly (Referent | undefined)[],
+  mismatches: readonly Mismatch[],
 ): Condition {
   const missing = backendRefs.filter(({ kind }, i) => kind === 'BackendGroup' && refs[i] === undefined);
   const faults = [
     ...(missing.length === 0 ? [] : [groupsMissing(missing.map(({ name }) => name))]),
     ...backendRefs.flatMap(({ kind, name }, i) => (kind === 'InferencePool' ? poolFaults(name, refs[i]) : [])),
+    ...mismatches.map(({ message }) => ({ reason: 'UnsupportedInMode', message })),
   ];
   if (faults.length === 0) return met('ResolvedRefs', 'every backend exists');
   const message = faults.map((fault) => fault.message).join('; ');

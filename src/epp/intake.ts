@@ -7,6 +7,7 @@ import type { Resolved } from '../openai/resolve.ts';
 import { routeOf } from '../openai/routes.ts';
 import { RoutingError } from '../router/errors.ts';
 import { nothingForeknown, type Foreknowledge } from '../router/foreknowledge.ts';
+import { readsAnyHits } from '../router/profiles.ts';
 import type { RoutingTable } from '../router/table.ts';
 import type { PickerContext, PickerSettings } from './context.ts';
 import type { Taken } from './placement.ts';
@@ -78,7 +79,7 @@ export function admit(context: PickerContext, { head, policy, only }: Taken): vo
 /** What the decision must know beforehand; a promise where it has to be asked for. */
 export function knownOf({ taken, payload }: Intake): Foreknowledge | Promise<Foreknowledge> {
   const { policy, model, path } = taken;
-  if (payload === null || policy.profile?.parts.readsHits !== true) return nothingForeknown;
+  if (payload === null || !readsAnyHits(policy)) return nothingForeknown;
   return foreknow(policy, { model, path, payload });
 }
 

@@ -6,6 +6,7 @@ import type { Endpoint } from '../router/endpoint.ts';
 import type { Outcome } from '../router/feedback.ts';
 import type { Foreknowledge } from '../router/foreknowledge.ts';
 import type { RoutingPolicy } from '../router/policy.ts';
+import { readsHits } from '../router/profiles.ts';
 import { bytesPerToken } from '../router/prompt.ts';
 import { Reservation } from '../router/reservation.ts';
 import type { PickerContext } from './context.ts';
@@ -202,7 +203,7 @@ export class Placement {
   /** Tells the prefix source what share of the prompt the engine says it had cached. */
   private learn({ promptTokens, cachedTokens }: Usage): void {
     const { decision, server, taken } = this;
-    if (decision === null || server !== decision.endpoint || taken.policy.profile?.parts.readsHits !== true) return;
+    if (decision === null || server !== decision.endpoint || !readsHits(taken.policy, decision.backend.group)) return;
     const slot = decision.handover === null ? server.slot : decision.handover.prefill.slot;
     const predicted = decision.cachedTokens / decision.promptTokens;
     decision.backend.group.prefixSource.answered(

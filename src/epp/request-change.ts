@@ -1,5 +1,6 @@
 import type { Decision } from '../router/decision.ts';
 import type { RoutingPolicy } from '../router/policy.ts';
+import { profileFor } from '../router/profiles.ts';
 import type { RequestHead } from './request-head.ts';
 import type { HeaderChange, SetHeader } from './wire/response.ts';
 
@@ -34,7 +35,7 @@ export function requestChange(head: RequestHead, onward: Onward): HeaderChange {
 
 /** Tells a leader whom the work was given to. */
 function addHandover({ policy, decision }: Onward, set: SetHeader[]): void {
-  const headers = policy.profile?.parts.pairs?.headers;
+  const headers = profileFor(policy, decision.backend.group)?.parts.pairs?.headers;
   if (decision.handover === null || headers === undefined) return;
   for (const { name, side } of headers) set.push({ name, value: decision.handover[side].address });
 }

@@ -1,3 +1,4 @@
+import { ledBy } from '../router/pair-topology.ts';
 import type { HandoverHeader, PairPicker, WeightedPairScorer } from '../router/plugin.ts';
 import type { PairParts } from '../router/profile.ts';
 import type { PluginContext, PluginSpec, ProfileSpec, ScorerSpec } from './definition.ts';
@@ -26,10 +27,10 @@ export function buildPairs(
   registry: Registry,
   context: PluginContext,
 ): { readonly pairs: PairParts; readonly readsHits: boolean } {
-  const { grouping, groupingType } = groupingOf(spec, registry);
+  const { topology, groupingType } = topologyOf(spec, registry);
   const scorers = (spec.scorers ?? []).map((plugin, i) => scorerOf(plugin, `scorers[${i}]`, registry, context));
   const pairs: PairParts = {
-    grouping,
+    topology,
     groupingType,
     scorers,
     picker: pickerOf(spec.picker, registry, context),
@@ -39,7 +40,7 @@ export function buildPairs(
   return { pairs, readsHits: scorers.some(({ type }) => registry.pairScorers.get(type)?.readsHits === true) };
 }
 
-function groupingOf({ filters = [] }: ProfileSpec, registry: Registry): Pick<PairParts, 'grouping' | 'groupingType'> {
+function topologyOf({ filters = [] }: ProfileSpec, registry: Registry): Pick<PairParts, 'topology' | 'groupingType'> {
   const places = filters.flatMap(({ type }, i) => (registry.pairFilters.has(type) ? [i] : []));
   if (places.length !== 1) {
     const names = [...registry.pairFilters.keys()].join(', ');
@@ -50,7 +51,7 @@ function groupingOf({ filters = [] }: ProfileSpec, registry: Registry): Pick<Pai
   const path = `filters[${at}]`;
   const definition = find(registry.pairFilters, filters[at].type, path);
   const parameters = parametersOf(definition.parameters, filters[at], path);
-  return { grouping: definition.create(parameters), groupingType: definition.type };
+  return { topology: ledBy(definition.create(parameters)), groupingType: definition.type };
 }
 
 function scorerOf(plugin: ScorerSpec, path: string, registry: Registry, context: PluginContext): WeightedPairScorer {

@@ -32,14 +32,17 @@ export class DecayingLoads {
 
   /** Writes each candidate's load; returns the sum. */
   read({ slots, length }: Candidates, out: Float64Array, now: number): number {
-    const { loads, at } = this;
     let sum = 0;
     for (let i = 0; i < length; i++) {
-      const slot = slots[i];
-      out[i] = loads[slot] === 0 ? 0 : loads[slot] * this.left(now - at[slot]);
+      out[i] = this.loadOf(slots[i], now);
       sum += out[i];
     }
     return sum;
+  }
+
+  loadOf(slot: number, now: number): number {
+    const { loads, at } = this;
+    return loads[slot] === 0 ? 0 : loads[slot] * this.left(now - at[slot]);
   }
 
   /** The share that is left after so many milliseconds. */

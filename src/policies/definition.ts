@@ -95,6 +95,8 @@ export interface PresetDefinition<S extends TObject = TObject> extends Definitio
   /** The union member that holds its parameters: the type in lower camel case. */
   readonly member: string;
   expand(parameters: Static<S>): ProfileSpec;
+  /** For backends whose engines share the work; absent where `expand` is for those, or serves single endpoints only. */
+  expandPairs?(parameters: Static<S>): ProfileSpec;
 }
 
 /** Keep the parameter type between a definition's schema and its code; the registry forgets it again. */

@@ -3,8 +3,10 @@ import { pdHeader } from './handlers/pd-header.ts';
 import { byPdLabel } from './pair-filters/by-pd-label.ts';
 import { cheapestPair } from './pair-pickers/cheapest.ts';
 import { randomBucket } from './pair-pickers/random-bucket.ts';
+import { pdActiveTokens } from './pair-scorers/active-tokens.ts';
 import { pdBucket } from './pair-scorers/bucket.ts';
 import { pdKvCacheAware } from './pair-scorers/kv-cache-aware.ts';
+import { pdLeastTime } from './pair-scorers/least-time.ts';
 import { maxScore } from './pickers/max-score.ts';
 import { minRandom } from './pickers/min-random.ts';
 import { randomPicker } from './pickers/random.ts';
@@ -14,6 +16,10 @@ import { autoPreset } from './presets/auto.ts';
 import { kvAwarePreset } from './presets/kv-aware.ts';
 import { leastLoadPreset } from './presets/least-load.ts';
 import { lMetricPreset } from './presets/lmetric.ts';
+import { pdBucketPreset } from './presets/pd-bucket.ts';
+import { pdKvAwarePreset } from './presets/pd-kv-aware.ts';
+import { pdLeastTimePreset } from './presets/pd-least-time.ts';
+import { randomPdBucketPreset } from './presets/random-pd-bucket.ts';
 import { randomPreset } from './presets/random.ts';
 import { roundRobinPreset } from './presets/round-robin.ts';
 import { sessionAffinityPreset } from './presets/session-affinity.ts';
@@ -50,7 +56,7 @@ export const registry: Registry = Object.freeze({
   ]),
   pickers: byType([maxScore, minRandom, randomPicker, roundRobin, weightedRandom]),
   pairFilters: byType([byPdLabel]),
-  pairScorers: byType([pdBucket, pdKvCacheAware]),
+  pairScorers: byType([pdActiveTokens, pdBucket, pdKvCacheAware, pdLeastTime]),
   pairPickers: byType([cheapestPair, randomBucket]),
   handlers: byType([pdHeader]),
   presets: byType([
@@ -58,6 +64,10 @@ export const registry: Registry = Object.freeze({
     kvAwarePreset,
     leastLoadPreset,
     lMetricPreset,
+    pdBucketPreset,
+    pdKvAwarePreset,
+    pdLeastTimePreset,
+    randomPdBucketPreset,
     randomPreset,
     roundRobinPreset,
     sessionAffinityPreset,

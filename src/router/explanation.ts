@@ -1,8 +1,10 @@
-import type { DecisionView } from './decision-view.ts';
+import type { DecisionView, PairsView } from './decision-view.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Backend } from './policy.ts';
-import type { SchedulingProfile, ScorePart } from './profile.ts';
+import type { ScorePart } from './profile.ts';
+import { topologyFor } from './profiles.ts';
 import { outReason } from './out-reasons.ts';
+import type { MemberScore } from './pair-breakdown.ts';
 import type { PairRole } from './pair-grouping.ts';
 import { servedByAny, servesModel } from './served.ts';
 
@@ -41,7 +43,7 @@ export interface PickedEndpoint {
   readonly cachedTokens: number;
   /** Model name that the engine is asked for, if it is another. */
   readonly rewriteModel: string | null;
-  /** Names of the pair that shares the work, where the endpoint is a leader. */
+  /** Names of the pair that shares the work, where two do. */
   readonly handover?: { readonly prefill: string; readonly decode: string };
 }
 
@@ -103,6 +105,8 @@ function pickedOf({ backend, candidates, index, request, paired }: DecisionView)
   const promptTokens = request.prompt.tokens;
   if (paired === null) return { ...picked, cachedTokens: Math.min(promptTokens, candidates.cachedTokens[index]) };
   const { prefills, decodes, prefill, decode } = paired.pairs;
+  // A decoder that needs no prefiller.
+  if (prefill < 0) return { ...picked, cachedTokens: Math.min(promptTokens, decodes.cachedTokens[decode]) };
   return {
     ...picked,
     cachedTokens: Math.min(promptTokens, prefills.cachedTokens[prefill]),
@@ -137,17 +141,14 @@ function backendReason(view: DecisionView, backend: Backend): string | null {
 }
 
 function explainEndpoints(view: DecisionView, backend: Backend, said: ExplainedBackend): ExplainedEndpoint[] {
-  const { candidates, breakdown, index, paired, profile } = view;
+  const { candidates, breakdown, index, paired } = view;
   const places = new Map<Endpoint, number>();
   if (backend === view.backend) for (let i = 0; i < candidates.length; i++) places.set(candidates.endpoints[i], i);
   return backend.group.endpoints.map((endpoint): ExplainedEndpoint => {
     const group = backend.group.name;
-    const names = { endpoint: endpoint.name, group, address: endpoint.address, ...placeOf(profile, endpoint) };
+    const names = { endpoint: endpoint.name, group, address: endpoint.address, ...placeOf(view, backend, endpoint) };
     const member = paired?.members.get(endpoint);
-    if (member !== undefined) {
-      const { charge, ...rest } = member;
-      return { ...names, ...rest, ...(charge === null ? {} : { charge }), reason: null };
-    }
+    if (member !== undefined) return { ...names, ...explainMember(view, backend, endpoint, member) };
     const i = places.get(endpoint);
     if (paired !== null && i !== undefined) {
       // A leader has no part in the scores: those of its pair are all there is to compare.
@@ -163,10 +164,20 @@ function explainEndpoints(view: DecisionView, backend: Backend, said: ExplainedB
   });
 }
 
+type Said = Omit<ExplainedEndpoint, 'endpoint' | 'group' | 'address'>;
+
+function explainMember(view: DecisionView, backend: Backend, endpoint: Endpoint, member: MemberScore): Said {
+  const reason = idleReason(view, backend, endpoint);
+  if (reason !== null) return { picked: false, reason, cachedTokens: null, score: null, parts: [] };
+  const { charge, ...rest } = member;
+  return { ...rest, ...(charge === null ? {} : { charge }), reason };
+}
+
 /** What an endpoint is among pairs; nothing where there are none. */
-function placeOf({ parts: { pairs } }: SchedulingProfile, endpoint: Endpoint): Partial<ExplainedEndpoint> {
-  const role = pairs?.grouping.roleOf(endpoint) ?? null;
-  const pdGroup = pairs?.grouping.groupOf(endpoint) ?? null;
+function placeOf({ policy }: DecisionView, { group }: Backend, endpoint: Endpoint): Partial<ExplainedEndpoint> {
+  const grouping = topologyFor(policy, group)?.grouping;
+  const role = grouping?.roleOf(endpoint) ?? null;
+  const pdGroup = grouping?.groupOf(endpoint) ?? null;
   return { ...(role === null ? {} : { role }), ...(pdGroup === null ? {} : { pdGroup }) };
 }
 
@@ -174,9 +185,21 @@ function placeOf({ parts: { pairs } }: SchedulingProfile, endpoint: Endpoint): P
 function placeReason(view: DecisionView, backend: Backend, endpoint: Endpoint, said: ExplainedBackend): string {
   if (backend !== view.backend)
     return said.reason === null ? 'another backend was drawn' : `its backend: ${said.reason}`;
-  const { pairs } = view.profile.parts;
-  if (pairs?.grouping.roleOf(endpoint) === 'leader') return 'another group was picked';
-  return `slow start: it${pairs === undefined ? '' : ' or its group'} is new and sits this one out`;
+  const topology = topologyFor(view.policy, backend.group);
+  if (topology?.grouping.roleOf(endpoint) === 'leader') return 'another group was picked';
+  return `slow start: it${topology === null ? '' : ' or its group'} is new and sits this one out`;
+}
+
+/** Why a member has no part in a decision that needs no pair; null where it has one. */
+function idleReason({ policy, paired }: DecisionView, { group }: Backend, endpoint: Endpoint): string | null {
+  const topology = topologyFor(policy, group);
+  if (paired === null || topology === null || paired.pairs.prefill >= 0) return null;
+  const above = topology.disaggregateAbove;
+  if (topology.grouping.roleOf(endpoint) === 'prefill')
+    return `no prefiller is needed: a decoder has at most ${above} tokens of the prompt to compute`;
+  const { decodes, promptTokens } = paired.pairs;
+  const uncached = promptTokens - decodes.cachedTokens[decodes.endpoints.indexOf(endpoint)];
+  return uncached > above ? `would have to compute more than ${above} tokens by itself` : null;
 }
 
 function chances(view: DecisionView, backends: readonly ExplainedBackend[]): string[] {
@@ -187,14 +210,18 @@ function chances(view: DecisionView, backends: readonly ExplainedBackend[]): str
     found.push('the backend was drawn by weight');
   if (backend.group.endpoints.some((endpoint) => isCold(view, backend, endpoint)))
     found.push('new endpoints take part in a share of decisions (slow start)');
-  if (paired !== null && paired.pairs.equals > 1) found.push(`the pair is one of ${paired.pairs.equals} equals`);
+  if (paired !== null) found.push(...pairChances(paired));
   const equals = breakdown.filter(({ score }) => score === breakdown[index].score).length;
   if (profile.parts.picker.breaksTiesByChance === true && equals > 1)
     found.push(`the ${paired === null ? 'endpoint' : 'leader'} is one of ${equals} equals`);
   return found;
 }
 
+function pairChances({ pairs: { equals, prefill } }: PairsView): string[] {
+  return equals > 1 ? [`the ${prefill < 0 ? 'decoder' : 'pair'} is one of ${equals} equals`] : [];
+}
+
 function isCold(view: DecisionView, backend: Backend, endpoint: Endpoint): boolean {
-  if (view.profile.parts.pairs?.grouping.roleOf(endpoint) === 'leader') return false;
+  if (topologyFor(view.policy, backend.group)?.grouping.roleOf(endpoint) === 'leader') return false;
   return view.states.warmth[endpoint.slot] < 1 && outReason(view, backend, endpoint) === null;
 }

@@ -10,7 +10,7 @@ export interface MemberScore {
   readonly parts: readonly ScorePart[];
   /** Weighted load that decides among members of one group that cost the same; null where no scorer keeps any. */
   readonly charge: number | null;
-  /** Prompt tokens thought to be in its KV cache; null for decoders, who are handed all of it. */
+  /** Prompt tokens thought to be in its KV cache; null for a decoder that is handed all of it. */
   readonly cachedTokens: number | null;
   readonly picked: boolean;
 }
@@ -48,7 +48,7 @@ export function pairBreakdown(parts: PairParts, request: InferenceRequest, pairs
   }
   for (let i = 0; i < decodes.length; i++) {
     add(decodes.endpoints[i], ({ decodes: { costs, charges } }) => [costs[i], charges[i]], {
-      cachedTokens: null,
+      cachedTokens: pairs.prefill < 0 ? decodes.cachedTokens[i] : null,
       picked: i === pairs.decode,
     });
   }

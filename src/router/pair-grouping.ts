@@ -91,7 +91,7 @@ export class PairGrouping {
 }
 
 /** Tensor-parallel size by the endpoint's label; 1 where it is missing or no positive integer. */
-function tpSizeOf({ labels }: Endpoint): number {
+export function tpSizeOf({ labels }: Endpoint): number {
   const size = Number(labels[tpSizeLabel]);
   return Number.isInteger(size) && size > 0 ? size : 1;
 }

@@ -30,6 +30,10 @@ class Ledger implements PairCharges {
     this.lines.push(`prefilled ${slot} ${promptTokens} of ${chargedAt}`);
   }
 
+  answered(prefillSlot: number, promptTokens: number, chargedAt: number): void {
+    this.lines.push(`answered ${prefillSlot} ${promptTokens} of ${chargedAt}`);
+  }
+
   ended(slot: number, promptTokens: number, chargedAt: number): void {
     this.lines.push(`ended ${slot} ${promptTokens} of ${chargedAt}`);
   }
@@ -73,14 +77,75 @@ describe('PairReservation', () => {
     reservation.release();
     reservation.release();
     reservation.firstByte();
-    expect(one.lines).toEqual(['charge 1 2 100 at 1', 'prefilled 1 100 of 1', 'ended 2 100 of 1']);
-    expect(other.lines.slice(1)).toEqual(['charge 1 2 100 at 2', 'prefilled 1 100 of 2', 'ended 2 100 of 2']);
+    expect(one.lines).toEqual([
+      'charge 1 2 100 at 1',
+      'prefilled 1 100 of 1',
+      'answered 1 100 of 1',
+      'ended 2 100 of 1',
+    ]);
+    expect(other.lines.slice(1)).toEqual([
+      'charge 1 2 100 at 2',
+      'prefilled 1 100 of 2',
+      'answered 1 100 of 2',
+      'ended 2 100 of 2',
+    ]);
+  });
+
+  it('frees the prefiller once it is known to have answered; the decoder still waits for its first byte', () => {
+    const states = readyStates(3);
+    const ledger = new Ledger();
+    const reservation = new PairReservation(states, leader, load, [ledger]);
+    for (let i = 0; i < 2; i++) reservation.prefilled();
+    expect([0, 1, 2].map((slot) => book(states, slot))).toEqual([
+      [1, 1, 0],
+      [0, 0, 0],
+      [1, 1, 0],
+    ]);
+    expect(ledger.lines).toEqual(['charge 1 2 100 at 1', 'prefilled 1 100 of 1']);
+    reservation.firstByte();
+    reservation.prefilled();
+    expect(ledger.lines.slice(2)).toEqual(['answered 1 100 of 1']);
+  });
+
+  it('counts a decoder once where it is the endpoint itself', () => {
+    const states = readyStates(3);
+    const reservation = new PairReservation(states, load.decodeSlot, load, []);
+    expect([0, 1, 2].map((slot) => book(states, slot))).toEqual([
+      [0, 0, 0],
+      [1, 1, 60],
+      [1, 1, 0],
+    ]);
+    reservation.firstByte();
+    expect(book(states, 2)).toEqual([1, 0, 0]);
+    reservation.release();
+    expect([0, 1, 2].flatMap((slot) => book(states, slot))).toEqual(Array(9).fill(0));
+  });
+
+  it('has the decoder compute what no prefiller does', () => {
+    const states = readyStates(3);
+    const ledger = new Ledger();
+    const reservation = new PairReservation(states, 2, { ...load, prefillSlot: -1 }, [ledger]);
+    expect([0, 1, 2].map((slot) => book(states, slot))).toEqual([
+      [0, 0, 0],
+      [0, 0, 0],
+      [1, 1, 60],
+    ]);
+    reservation.prefilled();
+    expect(book(states, 2)).toEqual([1, 1, 60]);
+    reservation.release();
+    expect(book(states, 2)).toEqual([0, 0, 0]);
+    expect(ledger.lines).toEqual(['charge -1 2 100 at 1', 'ended 2 100 of 1']);
   });
 
   it('leaves nothing behind, however many pass through whatever slots and in whatever order they end', () => {
     const slot = fc.nat(3);
-    const came = fc.record({ came: fc.record({ leader: slot, prefillSlot: slot, decodeSlot: slot }) });
-    const went = fc.record({ which: fc.nat(), act: fc.constantFrom('firstByte' as const, 'release' as const) });
+    const came = fc.record({
+      came: fc.record({ leader: slot, prefillSlot: fc.integer({ min: -1, max: 3 }), decodeSlot: slot }),
+    });
+    const went = fc.record({
+      which: fc.nat(),
+      act: fc.constantFrom('prefilled' as const, 'firstByte' as const, 'release' as const),
+    });
     fc.assert(
       fc.property(fc.array(fc.oneof(came, went), { maxLength: 60 }), (acts) => {
         const states = readyStates(4);
@@ -95,8 +160,9 @@ describe('PairReservation', () => {
         for (let at = 0; at < 4; at++) expect(book(states, at)).toEqual([0, 0, 0]);
         const { unseenWaiting, newWaiting } = states;
         expect([...unseenWaiting, ...newWaiting]).toEqual(Array(8).fill(0));
-        for (const word of ['charge', 'prefilled', 'ended'])
-          expect(ledger.lines.filter((line) => line.startsWith(word))).toHaveLength(made.length);
+        const count = (word: string): number => ledger.lines.filter((line) => line.startsWith(word)).length;
+        expect(count('ended')).toBe(made.length);
+        for (const word of ['prefilled', 'answered']) expect(count(word)).toBe(made.length - count('charge -1'));
       }),
     );
   });

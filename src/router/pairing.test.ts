@@ -6,72 +6,29 @@ import {
   endpoints,
   group,
   pairGroup,
-  policy,
-  profile,
   promptOf,
-  readyStates,
   request,
   seeded,
 } from '../../test/fixtures/fleet.ts';
 import { ApproximateIndex } from '../indexer/approximate.ts';
-import type { ProfileSpec } from '../policies/definition.ts';
-import { firstAttempt, type Attempts, type Decision } from './decision.ts';
+import type { Decision } from './decision.ts';
 import type { Endpoint } from './endpoint.ts';
-import type { Backend, RoutingPolicy } from './policy.ts';
-import { Router } from './router.ts';
-import { Flag, type EndpointStates } from './states.ts';
-
-const filters = [{ type: 'filter-by-pd-label' }];
-const anyPair: ProfileSpec = { filters, picker: { type: 'picker-random-pd-bucket' } };
-const kvAware: ProfileSpec = { filters, scorers: [{ type: 'scorer-pd-kv-cache-aware' }] };
-const bucket: ProfileSpec = { filters, scorers: [{ type: 'scorer-pd-bucket' }] };
-const specs: [string, ProfileSpec][] = [
-  ['a random pair', anyPair],
-  ['the KV-aware pair', kvAware],
-  ['the bucket', bucket],
-];
-
-interface World {
-  readonly router: Router;
-  readonly states: EndpointStates;
-  readonly policy: RoutingPolicy;
-}
-
-function world(backends: readonly Backend[], spec: ProfileSpec = anyPair, random = seeded(1)): World {
-  const slots = backends.flatMap((each) => each.group.endpoints.map(({ slot }) => slot + 1));
-  const states = readyStates(Math.max(0, ...slots));
-  return {
-    states,
-    policy: policy({ backends, profile: profile(spec, states, random) }),
-    router: new Router({ states, random }),
-  };
-}
-
-const fleet = (...lists: Endpoint[][]): Backend => backend({ group: group({ endpoints: lists.flat() }) });
-
-function tryDecide({ router, policy: asked }: World, over: Partial<Attempts> = {}, about = request()): Decision | null {
-  return router.decide(asked, about, { ...firstAttempt, ...over });
-}
-
-function decide(setup: World, over: Partial<Attempts> = {}, about = request()): Decision {
-  const decision = tryDecide(setup, over, about);
-  if (decision === null) throw new Error('no pair was found');
-  return decision;
-}
-
-/** Names of leader, prefiller and decoder. */
-function chosen({ endpoint: leader, handover }: Decision): string[] {
-  return [leader.name, handover?.prefill.name ?? 'none', handover?.decode.name ?? 'none'];
-}
-
-const groupOf = (member: Endpoint | undefined): string | undefined => member?.labels['openfuyao.com/pdGroupID'];
-
-/** Two prefillers in slots 0 and 1, a decoder in 2, a leader in 3; and the same from 4 on. */
-const twoGroups = (): Backend =>
-  fleet(
-    pairGroup({ name: 'a', from: 0, prefills: 2, decodes: 1 }),
-    pairGroup({ name: 'b', from: 4, prefills: 2, decodes: 1 }),
-  );
+import {
+  anyPair,
+  bucket,
+  chosen,
+  decide,
+  filters,
+  fleet,
+  groupOf,
+  kvAware,
+  specs,
+  tryDecide,
+  twoGroups,
+  world,
+  type World,
+} from './pairing.fixture.ts';
+import { Flag } from './states.ts';
 
 describe('a decision for a pair', () => {
   it('is for the leader and says whom it is to hand the request over to', () => {

@@ -4,20 +4,23 @@ import type { Endpoint } from './endpoint.ts';
 import { isAllowed, isOpen, keptByAll } from './openness.ts';
 import type { PairGroup } from './pair-grouping.ts';
 import { PairReservation } from './pair-reservation.ts';
+import { noStages, sparesPrefillers, type HandoverBy, type PairTopology, type StageTimeouts } from './pair-topology.ts';
 import { PairCosts, Pairs } from './pairs.ts';
+import { pickAlone } from './pick-alone.ts';
 import type { PairCharges } from './plugin.ts';
 import type { Backend } from './policy.ts';
+import type { PrefixSource } from './prefix.ts';
 import type { PairParts, SchedulingProfile } from './profile.ts';
 import type { InferenceRequest } from './request.ts';
 import type { EndpointStates } from './states.ts';
-
-const noStages = Object.freeze({ prefill: 0, decode: 0 });
 
 /** A request that wants a pair, and what has been tried for it. */
 export interface PairQuery {
   readonly backend: Backend;
   readonly profile: SchedulingProfile;
   readonly parts: PairParts;
+  /** The group's own, else that of the parts. */
+  readonly topology: PairTopology;
   readonly request: InferenceRequest;
   readonly attempts: Attempts;
 }
@@ -31,6 +34,10 @@ export class Pairing {
   private readonly random: () => number;
   /** Share that cold members are measured against in the decision at hand; below 0 while none has been met. */
   private draw = -1;
+  /** Of the last choice. */
+  private by: HandoverBy = 'Leader';
+  private stages: StageTimeouts = noStages;
+  private prefilled: Endpoint | null = null;
 
   constructor(states: EndpointStates, random: () => number) {
     this.states = states;
@@ -39,105 +46,125 @@ export class Pairing {
 
   /** Whether some group has a member of each role that could take the request. */
   hasGroup(query: PairQuery): boolean {
-    const { backend, parts } = query;
-    for (const group of parts.grouping.groupsOf(backend.group.endpoints)) {
-      if (this.hasOpen(group.prefills, query) && this.hasOpen(group.decodes, query) && this.hasLeader(group, query))
-        return true;
+    const { backend, topology } = query;
+    for (const group of topology.grouping.groupsOf(backend.group.endpoints)) {
+      if (this.hasPrefill(group, query) && this.hasDecode(group, query) && this.hasLeader(group, query)) return true;
     }
     return false;
   }
 
   /** The same for whatever request, of which this much is known. */
   hasOtherGroup(
-    parts: PairParts,
+    { grouping, handover }: PairTopology,
     endpoints: readonly Endpoint[],
     tried: readonly Endpoint[],
     only: Attempts['only'],
   ): boolean {
     const { states } = this;
     const open = (endpoint: Endpoint): boolean => isOpen(states, endpoint, tried);
-    return parts.grouping
-      .groupsOf(endpoints)
-      .some(
-        ({ prefills, decodes, leaders }) =>
-          prefills.some(open) &&
-          decodes.some(open) &&
-          leaders.some((leader) => open(leader) && isAllowed(leader, only)),
-      );
+    const target = (endpoint: Endpoint): boolean => open(endpoint) && isAllowed(endpoint, only);
+    return grouping.groupsOf(endpoints).some(({ prefills, decodes, leaders }) => {
+      if (!prefills.some(open)) return false;
+      return handover === 'Router' ? decodes.some(target) : decodes.some(open) && leaders.some(target);
+    });
   }
 
-  /** Chooses a pair and leaves its group's leaders as the candidates; there is a group, as `hasGroup` has said. */
+  /**
+   * Chooses a pair, or a decoder alone, and leaves as the candidates those whom the front door may send to: the
+   * group's leaders, or the decoder. There is a group, as `hasGroup` has said.
+   */
   choose(query: PairQuery, candidates: Candidates): void {
-    const { pairs, costs } = this;
-    const { parts, request } = query;
+    const { pairs, costs, random } = this;
+    const { parts, topology, request, attempts } = query;
+    this.by = topology.handover;
+    this.stages = topology.stages;
+    this.prefilled = attempts.prefilled;
     this.arrange(query);
     this.sum(query);
-    parts.picker.pick(request, pairs, costs);
+    const mayBeAlone = sparesPrefillers(topology) && attempts.prefilled === null;
+    if (!mayBeAlone || !pickAlone(pairs, costs, topology.disaggregateAbove, random))
+      parts.picker.pick(request, pairs, costs);
     candidates.clear();
+    candidates.promptTokens = pairs.promptTokens;
+    if (!pairs.led) {
+      candidates.push(pairs.decodes.endpoints[pairs.decode]);
+      return;
+    }
     for (let i = pairs.leaderStarts[pairs.group]; i < pairs.leaderStarts[pairs.group + 1]; i++)
       candidates.push(pairs.leaders.endpoints[i]);
-    candidates.promptTokens = pairs.promptTokens;
   }
 
-  /** The pair that was chosen last. */
-  handover(): Handover {
-    const { pairs } = this;
-    return {
-      prefill: pairs.prefills.endpoints[pairs.prefill],
-      decode: pairs.decodes.endpoints[pairs.decode],
-      by: 'Leader',
-      stages: noStages,
-    };
+  /** The pair that was chosen last; null where a decoder was chosen alone. */
+  handover(): Handover | null {
+    const { by, stages } = this;
+    const { prefills, decodes, prefill, decode } = this.pairs;
+    if (prefill < 0) return null;
+    return { prefill: prefills.endpoints[prefill], decode: decodes.endpoints[decode], by, stages };
   }
 
-  /** Prompt tokens that its prefiller has cached. */
+  /** Prompt tokens that the prefiller, or the decoder that was chosen alone, has cached. */
   cachedTokens(): number {
-    const { promptTokens, prefills, prefill } = this.pairs;
-    return Math.min(promptTokens, prefills.cachedTokens[prefill]);
+    const { promptTokens, prefills, decodes, prefill, decode } = this.pairs;
+    return Math.min(promptTokens, prefill < 0 ? decodes.cachedTokens[decode] : prefills.cachedTokens[prefill]);
   }
 
-  /** Takes a place with the leader and with the pair that was chosen last. */
-  reserve(leader: Endpoint, charges: readonly PairCharges[]): PairReservation {
+  /** Tells who holds the prompt's KV blocks from now on: who computes them, and a decoder that the router hands them to. */
+  routed(request: InferenceRequest, source: PrefixSource): void {
+    const { led, prefills, decodes, prefill, decode } = this.pairs;
+    if (prefill >= 0 && this.prefilled === null) source.routed(request, prefills.slots[prefill]);
+    if (!led) source.routed(request, decodes.slots[decode]);
+  }
+
+  /** Takes a place with the endpoint and with the pair that was chosen last. */
+  reserve(endpoint: Endpoint, charges: readonly PairCharges[]): PairReservation {
     const { promptTokens, prefills, decodes, prefill, decode } = this.pairs;
+    const isComputed = this.prefilled !== null;
     const load = {
-      prefillSlot: prefills.slots[prefill],
+      prefillSlot: prefill < 0 || isComputed ? -1 : prefills.slots[prefill],
       decodeSlot: decodes.slots[decode],
       promptTokens,
-      uncachedTokens: promptTokens - this.cachedTokens(),
+      uncachedTokens: isComputed ? 0 : promptTokens - this.cachedTokens(),
     };
-    return new PairReservation(this.states, leader.slot, load, charges);
+    return new PairReservation(this.states, endpoint.slot, load, charges);
   }
 
   /** Fills the pairs: whole groups only, cold members for their share of decisions. */
   private arrange(query: PairQuery): void {
     const { pairs } = this;
-    const { backend, parts, profile, request } = query;
-    const groups = parts.grouping.groupsOf(backend.group.endpoints);
+    const { backend, topology, profile, request } = query;
+    const groups = topology.grouping.groupsOf(backend.group.endpoints);
     this.draw = -1;
     pairs.clear();
+    pairs.led = topology.handover === 'Leader';
     for (const group of groups) this.gather(group, query, true);
     // A fleet whose groups are all cold still serves.
     if (pairs.length === 0) for (const group of groups) this.gather(group, query, false);
+    const { prefills, decodes } = pairs;
+    const { prefixSource } = backend.group;
     pairs.promptTokens = request.prompt.tokens;
-    pairs.prefills.promptTokens = pairs.promptTokens;
-    if (profile.parts.readsHits) {
-      backend.group.prefixSource.match(request, pairs.prefills, pairs.prefills.cachedTokens);
-    }
+    prefills.promptTokens = pairs.promptTokens;
+    decodes.promptTokens = pairs.promptTokens;
+    if (profile.parts.readsHits) prefixSource.match(request, prefills, prefills.cachedTokens);
+    if (sparesPrefillers(topology)) prefixSource.match(request, decodes, decodes.cachedTokens);
   }
 
   private gather(group: PairGroup, query: PairQuery, sparing: boolean): void {
     const { pairs } = this;
     const { prefills, decodes, leaders } = group;
     for (let i = 0; i < prefills.length; i++) {
-      if (this.takesPart(prefills[i], query, sparing)) pairs.pushPrefill(group, i);
+      if (!this.isPrefill(prefills[i], query) || (sparing && this.isSpared(prefills[i].slot))) continue;
+      pairs.pushPrefill(group, i);
     }
-    for (const decode of decodes) if (this.takesPart(decode, query, sparing)) pairs.decodes.push(decode);
-    for (const leader of leaders) if (this.isLeader(leader, query)) pairs.leaders.push(leader);
+    for (const decode of decodes) {
+      if (!this.isDecode(decode, query) || (sparing && this.isSpared(decode.slot))) continue;
+      pairs.decodes.push(decode);
+    }
+    if (pairs.led) this.gatherLeaders(leaders, query);
     pairs.close(group);
   }
 
-  private takesPart(endpoint: Endpoint, query: PairQuery, sparing: boolean): boolean {
-    return this.isMember(endpoint, query) && !(sparing && this.isSpared(endpoint.slot));
+  private gatherLeaders(leaders: readonly Endpoint[], query: PairQuery): void {
+    for (const leader of leaders) if (this.isLeader(leader, query)) this.pairs.leaders.push(leader);
   }
 
   /**
@@ -161,21 +188,41 @@ export class Pairing {
     }
   }
 
-  private hasOpen(members: readonly Endpoint[], query: PairQuery): boolean {
-    for (const member of members) if (this.isMember(member, query)) return true;
+  private hasPrefill({ prefills }: PairGroup, query: PairQuery): boolean {
+    for (const prefill of prefills) if (this.isPrefill(prefill, query)) return true;
+    return false;
+  }
+
+  private hasDecode({ decodes }: PairGroup, query: PairQuery): boolean {
+    for (const decode of decodes) if (this.isDecode(decode, query)) return true;
     return false;
   }
 
   private hasLeader({ leaders }: PairGroup, query: PairQuery): boolean {
+    if (query.topology.handover === 'Router') return true;
     for (const leader of leaders) if (this.isLeader(leader, query)) return true;
     return false;
   }
 
-  private isMember(endpoint: Endpoint, { attempts, profile, request }: PairQuery): boolean {
-    return isOpen(this.states, endpoint, attempts.tried) && keptByAll(profile.parts.filters, request, endpoint);
+  private isPrefill(endpoint: Endpoint, query: PairQuery): boolean {
+    const { pair, prefilled } = query.attempts;
+    // What it has computed can be read from it whatever becomes of it.
+    if (prefilled !== null) return endpoint === prefilled;
+    return (pair === null || endpoint.address === pair.prefill) && this.isMember(endpoint, query);
+  }
+
+  private isDecode(endpoint: Endpoint, query: PairQuery): boolean {
+    const { pair, only } = query.attempts;
+    if (pair !== null && endpoint.address !== pair.decode) return false;
+    if (query.topology.handover === 'Router' && !isAllowed(endpoint, only)) return false;
+    return this.isMember(endpoint, query);
   }
 
   private isLeader(endpoint: Endpoint, query: PairQuery): boolean {
     return isAllowed(endpoint, query.attempts.only) && this.isMember(endpoint, query);
+  }
+
+  private isMember(endpoint: Endpoint, { attempts, profile, request }: PairQuery): boolean {
+    return isOpen(this.states, endpoint, attempts.tried) && keptByAll(profile.parts.filters, request, endpoint);
   }
 }

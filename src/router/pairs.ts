@@ -20,7 +20,10 @@ export class Pairs {
   /** Length of the prompt in tokens. */
   promptTokens = 0;
 
-  /** The pick: a place among the groups, the prefillers and the decoders. */
+  /** Whether a group needs a leader to be whole. */
+  led = true;
+
+  /** The pick: a place among the groups, the prefillers and the decoders; -1 and -1 before a decoder that does it all. */
   group = -1;
   prefill = -1;
   decode = -1;
@@ -52,7 +55,7 @@ export class Pairs {
     const whole =
       prefills.length > prefillStarts[length] &&
       decodes.length > decodeStarts[length] &&
-      leaders.length > leaderStarts[length];
+      (!this.led || leaders.length > leaderStarts[length]);
     if (!whole) {
       prefills.length = prefillStarts[length];
       decodes.length = decodeStarts[length];
@@ -98,18 +101,23 @@ export class RoleCosts {
 
   /** The first of the best of a range; `to` is exclusive. */
   best(from: number, to: number): number {
-    const { costs, charges } = this;
     let best = from;
     for (let i = from + 1; i < to; i++) {
-      if (costs[i] < costs[best] || (costs[i] === costs[best] && charges[i] < charges[best])) best = i;
+      if (this.compare(i, best) < 0) best = i;
     }
     return best;
+  }
+
+  /** Below 0 where `a` is the better of two, 0 where they are equal. */
+  compare(a: number, b: number): number {
+    const { costs, charges } = this;
+    return costs[a] === costs[b] ? charges[a] - charges[b] : costs[a] - costs[b];
   }
 
   /** How many of a range are as good as its first. */
   equals(first: number, to: number): number {
     let count = 0;
-    for (let i = first; i < to; i++) if (this.isEqual(i, first)) count += 1;
+    for (let i = first; i < to; i++) if (this.compare(i, first) === 0) count += 1;
     return count;
   }
 
@@ -118,16 +126,12 @@ export class RoleCosts {
     let drawn = first;
     let equals = 1;
     for (let i = first + 1; i < to; i++) {
-      if (!this.isEqual(i, first)) continue;
+      if (this.compare(i, first) !== 0) continue;
       // Reservoir of one: the k-th equal replaces the pick with probability 1/k, so all are equally likely.
       equals += 1;
       if (random() * equals < 1) drawn = i;
     }
     return drawn;
-  }
-
-  private isEqual(a: number, b: number): boolean {
-    return this.costs[a] === this.costs[b] && this.charges[a] === this.charges[b];
   }
 }
 

@@ -50,10 +50,15 @@ export interface PairScorer {
 
 /** Loads by slot, charged for a request when its pair is reserved. Times are milliseconds of the injected clock. */
 export interface PairCharges {
-  /** Charges both sides; returns the time, which giving back needs. */
+  /**
+   * Charges both sides; returns the time, which giving back needs. `prefillSlot` is -1 where no prefiller has a part in
+   * the request; neither `prefilled` nor `answered` is called then.
+   */
   charge(prefillSlot: number, decodeSlot: number, promptTokens: number): number;
   /** The prompt is computed: gives back what is left of the prefiller's charge. Called once a charge. */
   prefilled(slot: number, promptTokens: number, chargedAt: number): void;
+  /** The answer has begun: the decoder has read the prefiller's KV blocks. Called once a charge. */
+  answered?(prefillSlot: number, promptTokens: number, chargedAt: number): void;
   /** The request has ended: gives back what is left of the decoder's. Called once a charge. */
   ended(slot: number, promptTokens: number, chargedAt: number): void;
 }

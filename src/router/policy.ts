@@ -89,6 +89,8 @@ export interface RoutingPolicy {
   readonly backends: readonly Backend[];
   /** Null where no version of the policy was ever valid: its requests are answered 503. */
   readonly profile: SchedulingProfile | null;
+  /** Of backends with a topology of pairs; absent where `profile` serves these, too. */
+  readonly pairProfile?: SchedulingProfile;
   readonly timeouts: Timeouts;
   readonly retries: Retries;
   /** Whether clients may ask for the decision by `x-hermes-debug: 1`. */

@@ -1,5 +1,5 @@
 import type { Candidates } from './candidates.ts';
-import type { PairGrouping } from './pair-grouping.ts';
+import type { PairTopology } from './pair-topology.ts';
 import type {
   Filter,
   HandoverHeader,
@@ -45,8 +45,9 @@ export interface ProfileParts {
 
 /** How a pair of engines is chosen. */
 export interface PairParts {
-  readonly grouping: PairGrouping;
-  /** Name of the plugin that has given the grouping. */
+  /** Of groups that have none of their own. */
+  readonly topology: PairTopology;
+  /** Name of the plugin that has given it. */
   readonly groupingType: string;
   readonly scorers: readonly WeightedPairScorer[];
   readonly picker: PairPicker;

@@ -10,6 +10,7 @@ import { pairBreakdown } from './pair-breakdown.ts';
 import { Pairing } from './pairing.ts';
 import type { Backend, RoutingPolicy } from './policy.ts';
 import type { SchedulingProfile, ScoreBreakdown } from './profile.ts';
+import { isAccepted, profileFor, readsHits, topologyFor, type AcceptedPolicy } from './profiles.ts';
 import type { EndpointReadiness } from './readiness.ts';
 import type { InferenceRequest } from './request.ts';
 import { Reservation } from './reservation.ts';
@@ -63,16 +64,17 @@ export class Router {
    * may not be the best of now.
    */
   decide(policy: RoutingPolicy, request: InferenceRequest, attempts: Attempts = firstAttempt): Decision | null {
-    const { profile } = policy;
     this.lastPick = -1;
-    if (profile === null) return null;
+    if (!isAccepted(policy)) return null;
     const { candidates, observer } = this;
     const watched = observer.watches(policy);
-    const backend = this.pickBackend(policy, request, profile, attempts);
+    const backend = this.pickBackend(policy, request, attempts);
     if (backend === null) {
+      const { profile } = policy;
       if (watched) observer.explained(this.explanation({ policy, profile, request, attempts, backend, index: -1 }));
       return null;
     }
+    const profile = profileFor(policy, backend.group);
     this.gather(backend, request, profile, attempts);
     const index = profile.run(request, candidates);
     this.lastProfile = profile;
@@ -80,38 +82,38 @@ export class Router {
     if (watched) observer.explained(this.explanation({ policy, profile, request, attempts, backend, index }));
     const breakdown = attempts.explain ? this.breakdown(profile, request) : null;
     observer.picked(candidates.endpoints[index]);
-    return this.reserved(backend, profile, request, breakdown);
+    return this.reserved(policy, backend, request, breakdown);
   }
 
   /** The decision for the last pick, with its place taken. */
   private reserved(
+    policy: AcceptedPolicy,
     backend: Backend,
-    profile: SchedulingProfile,
     request: InferenceRequest,
     breakdown: Decision['breakdown'],
   ): Decision {
     const { candidates, pairing, states, lastPick } = this;
-    const { pairs, readsHits } = profile.parts;
+    const { pairs } = profileFor(policy, backend.group).parts;
     const { prefixSource } = backend.group;
+    const feeds = readsHits(policy, backend.group);
     const { promptTokens } = candidates;
     const endpoint = candidates.endpoints[lastPick];
     if (pairs === undefined) {
       const cachedTokens = Math.min(promptTokens, candidates.cachedTokens[lastPick]);
-      if (readsHits) prefixSource.routed(request, endpoint.slot);
+      if (feeds) prefixSource.routed(request, endpoint.slot);
       const reservation = new Reservation(states, endpoint.slot, promptTokens - cachedTokens);
       return { backend, endpoint, reservation, promptTokens, cachedTokens, breakdown, handover: null };
     }
     const handover = pairing.handover();
     const cachedTokens = pairing.cachedTokens();
-    // The prefiller computes the prompt and keeps it.
-    if (readsHits) prefixSource.routed(request, handover.prefill.slot);
+    if (feeds) pairing.routed(request, prefixSource);
     const reservation = pairing.reserve(endpoint, pairs.charges);
     return { backend, endpoint, reservation, promptTokens, cachedTokens, breakdown, handover };
   }
 
   /**
    * The next best endpoints of the backend that was just decided for, the best first: ready, within the subset,
-   * without the pick; of a disaggregated group its other leaders. Nothing is reserved there. The array is valid until
+   * without the pick; of a disaggregated group its other leaders, none where the router hands over itself. Nothing is reserved there. The array is valid until
    * the next decision or explanation.
    */
   fallbacks(limit: number): readonly Endpoint[] {
@@ -125,11 +127,11 @@ export class Router {
    * policy has no valid version.
    */
   explain(policy: RoutingPolicy, request: InferenceRequest): Explanation | null {
-    const { profile } = policy;
-    if (profile === null) return null;
+    if (!isAccepted(policy)) return null;
     const attempts = firstAttempt;
     this.lastPick = -1;
-    const backend = this.pickBackend(policy, request, profile, attempts);
+    const backend = this.pickBackend(policy, request, attempts);
+    const profile = backend === null ? policy.profile : profileFor(policy, backend.group);
     if (backend === null) return this.explanation({ policy, profile, request, attempts, backend, index: -1 });
     this.gather(backend, request, profile, attempts);
     const index = profile.peek(request, this.candidates);
@@ -146,21 +148,17 @@ export class Router {
 
   /** Whether another endpoint of the policy could take a request that has failed on these; `only` as in Attempts. */
   hasOther(policy: RoutingPolicy, tried: readonly Endpoint[], only: Attempts['only'] = null): boolean {
-    const pairs = policy.profile?.parts.pairs;
-    return policy.backends.some(({ group: { endpoints }, weight }) => {
+    return policy.backends.some(({ group, weight }) => {
       if (weight === 0) return false;
-      if (pairs !== undefined) return this.pairing.hasOtherGroup(pairs, endpoints, tried, only);
+      const { endpoints } = group;
+      const topology = topologyFor(policy, group);
+      if (topology !== null) return this.pairing.hasOtherGroup(topology, endpoints, tried, only);
       return endpoints.some((endpoint) => this.mayTake(endpoint, tried, only));
     });
   }
 
   /** The last try's backend while it has endpoints left; else by weight among those that have one. */
-  private pickBackend(
-    policy: RoutingPolicy,
-    request: InferenceRequest,
-    profile: SchedulingProfile,
-    attempts: Attempts,
-  ): Backend | null {
+  private pickBackend(policy: AcceptedPolicy, request: InferenceRequest, attempts: Attempts): Backend | null {
     const { backends } = policy;
     const { weights } = this;
     // Where no backend is known to serve the model, the engine's own 404 is the truest answer.
@@ -170,7 +168,7 @@ export class Router {
       const backend = backends[i];
       weights[i] = 0;
       if (strict && !servesModel(backend, request.model)) continue;
-      if (!this.hasCandidate(backend, request, profile, attempts)) continue;
+      if (!this.hasCandidate(backend, request, profileFor(policy, backend.group), attempts)) continue;
       if (backend === attempts.backend) return backend;
       weights[i] = backend.weight;
       total += backend.weight;
@@ -198,7 +196,10 @@ export class Router {
     attempts: Attempts,
   ): boolean {
     const { filters, pairs } = profile.parts;
-    if (pairs !== undefined) return this.pairing.hasGroup({ backend, profile, parts: pairs, request, attempts });
+    if (pairs !== undefined) {
+      const topology = backend.group.topology ?? pairs.topology;
+      return this.pairing.hasGroup({ backend, profile, parts: pairs, topology, request, attempts });
+    }
     const { tried, only } = attempts;
     for (const endpoint of backend.group.endpoints) {
       if (this.mayTake(endpoint, tried, only) && keptByAll(filters, request, endpoint)) return true;
@@ -212,7 +213,8 @@ export class Router {
     const { filters, readsHits, pairs } = profile.parts;
     candidates.model = backend.rewriteModel ?? request.model;
     if (pairs !== undefined) {
-      this.pairing.choose({ backend, profile, parts: pairs, request, attempts }, candidates);
+      const topology = backend.group.topology ?? pairs.topology;
+      this.pairing.choose({ backend, profile, parts: pairs, topology, request, attempts }, candidates);
       return;
     }
     const { tried, only } = attempts;

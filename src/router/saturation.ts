@@ -2,7 +2,8 @@ import type { Attempts } from './decision.ts';
 import type { Endpoint } from './endpoint.ts';
 import { isAllowed } from './openness.ts';
 import type { RoutingPolicy } from './policy.ts';
-import type { PairParts } from './profile.ts';
+import type { PairTopology } from './pair-topology.ts';
+import { topologyFor } from './profiles.ts';
 import type { EndpointStates } from './states.ts';
 
 /** Over either bound an engine has no room for more. */
@@ -32,25 +33,27 @@ interface Measure {
  * error.
  */
 export function isSaturated(policy: RoutingPolicy, measure: Measure): boolean {
-  const pairs = policy.profile?.parts.pairs;
   let most: number = Room.nobody;
   for (const { group, weight } of policy.backends) {
     if (weight === 0) continue;
+    const topology = topologyFor(policy, group);
     const room =
-      pairs === undefined
+      topology === null
         ? roomAmong(group.endpoints, measure, measure.only)
-        : roomOfPairs(pairs, group.endpoints, measure);
+        : roomOfPairs(topology, group.endpoints, measure);
     most = Math.max(most, room);
   }
   return most === Room.full;
 }
 
-function roomOfPairs({ grouping }: PairParts, endpoints: readonly Endpoint[], measure: Measure): number {
+function roomOfPairs({ grouping, handover }: PairTopology, endpoints: readonly Endpoint[], measure: Measure): number {
+  const led = handover === 'Leader';
   let most: number = Room.nobody;
   for (const { prefills, decodes, leaders } of grouping.groupsOf(endpoints)) {
     // A leader computes nothing: it is there or it is not.
-    if (roomAmong(leaders, measure, measure.only) === Room.nobody) continue;
-    most = Math.max(most, Math.min(roomAmong(prefills, measure, null), roomAmong(decodes, measure, null)));
+    if (led && roomAmong(leaders, measure, measure.only) === Room.nobody) continue;
+    const decoding = roomAmong(decodes, measure, led ? null : measure.only);
+    most = Math.max(most, Math.min(roomAmong(prefills, measure, null), decoding));
   }
   return most;
 }

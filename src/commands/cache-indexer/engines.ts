@@ -4,7 +4,7 @@ import type { Discovery } from '../../controller/found.ts';
 import type { ResourceSnapshot } from '../../controller/resource-snapshot.ts';
 import { Fleet } from '../../datalayer/fleet.ts';
 import type { ModelList } from '../../datalayer/models.ts';
-import { NodeProbe } from '../../datalayer/node-probe.ts';
+import { UpstreamProbe } from '../upstream-probe.ts';
 import type { GroupTarget } from '../../datalayer/targets.ts';
 import type { EventTarget, TargetState } from '../../indexer/events/target.ts';
 import type { Holder } from '../../indexer/kv-events.ts';
@@ -60,7 +60,7 @@ export class Engines implements Driven {
     this.fleet = new Fleet({
       states: this.states,
       clock,
-      fetch: new NodeProbe(clock),
+      fetch: new UpstreamProbe(clock),
       onChange: () => (this.known = null),
       onRestart: () => undefined,
       onEvent: ({ type, group, endpoint, message }) => {

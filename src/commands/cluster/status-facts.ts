@@ -2,8 +2,10 @@ import type { Fault } from '../../api/check.ts';
 import { unmet, type Condition, type Verdict } from '../../controller/conditions.ts';
 import type { ResourceState } from '../../controller/cluster-state.ts';
 import type { ReplicaView } from '../../controller/peers/replica-view.ts';
-import { groupStatus } from '../../controller/status/group-status.ts';
+import { effectiveProfile } from '../../controller/status/effective-profile.ts';
+import { groupStatus, type MemberFacts } from '../../controller/status/group-status.ts';
 import { policyStatus } from '../../controller/status/policy-status.ts';
+import { rolesOf } from '../../controller/status/roles.ts';
 import type { WatchedResource } from '../../controller/watched.ts';
 import { sameMatches } from '../../controller/same-match.ts';
 import { whoseModels, type ModelClaims } from '../../controller/whose-model.ts';
@@ -90,7 +92,7 @@ function statusOfPolicy(state: ResourceState, moment: Moment) {
     inForce: inForce === null ? null : inForce.generation,
     conditions: [...conditionsOf(state, moment), ...(moment.claims.get(watched.key) ?? [])],
     backends: backendsOf(inForce?.resource),
-    effectiveProfile: policy?.profile?.parts.description ?? null,
+    effectiveProfile: policy === undefined ? null : effectiveProfile(policy),
     replicas: moment.replicas,
     previous: isPolicyStatus(watched.status) ? watched.status : undefined,
     now: moment.wallTime,
@@ -104,21 +106,27 @@ function backendsOf(resource: WatchedResource['resource'] | undefined): { name: 
 
 const nothing = { total: 0, shutOut: 0, ready: 0, draining: 0, ejected: 0, kvCachePercent: null, scrapeSlowed: false };
 
+/** The members of a group, with times of the wall clock. */
+function membersOf(key: string, { fleet, table, wallTime, clockTime }: Moment): MemberFacts[] {
+  const roles = rolesOf(table.groups.get(key));
+  return fleet.members(key).map(({ staleSince, ...member }) => {
+    const role = roles.get(member.name);
+    const since = staleSince === null ? null : wallTime - (clockTime - staleSince);
+    return { ...member, ...(role === undefined ? {} : { role }), staleSince: since };
+  });
+}
+
 function statusOfGroup(state: ResourceState, moment: Moment) {
   const { watched, inForce } = state;
   const { fleet, table } = moment;
   const group = table.groups.get(watched.key);
   const source = group?.modelsDeclared === true ? ('Declared' as const) : ('Learned' as const);
-  const members = fleet.members(watched.key).map(({ staleSince, ...member }) => ({
-    ...member,
-    staleSince: staleSince === null ? null : moment.wallTime - (moment.clockTime - staleSince),
-  }));
   return groupStatus({
     generation: watched.generation,
     conditions: [...conditionsOf(state, moment), ...(moment.caches.get(watched.key) ?? [])],
     topology: inForce?.resource.kind === 'BackendGroup' ? inForce.resource.spec.topology.type : '',
     figures: fleet.summary(watched.key) ?? nothing,
-    members,
+    members: membersOf(watched.key, moment),
     models: (group?.models ?? []).map((name) => ({ name, source })),
     previous: isGroupStatus(watched.status) ? watched.status : undefined,
     now: moment.wallTime,

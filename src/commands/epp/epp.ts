@@ -86,6 +86,8 @@ async function serve(flags: PickerFlags, log: Log): Promise<number> {
     tokenizers: flags.tokenizers,
     prefixKey,
     observer: book,
+    // Envoy sends a request to one endpoint.
+    handsOver: false,
   });
   const { store, router, states, fleet } = assembly;
   const calm = rateLimited(log, () => clock.now());

@@ -89,7 +89,7 @@ class BucketCharges implements PairCharges {
 
   charge(prefillSlot: number, decodeSlot: number, promptTokens: number): number {
     const now = this.clock.now();
-    this.prefills.add(prefillSlot, prefillCharge(promptTokens), now);
+    if (prefillSlot >= 0) this.prefills.add(prefillSlot, prefillCharge(promptTokens), now);
     this.decodes.add(decodeSlot, promptTokens, now);
     return now;
   }

@@ -10,3 +10,12 @@ it('Auto is its own cost and the best endpoint', () => {
   const { parts } = buildProfile(spec, registry, contextOf(readyStates(1)));
   expect(parts.description).toBe('scorer-auto x1 → picker-min-random');
 });
+
+it('Auto is the cheapest pair where engines share the work', () => {
+  const spec = autoPreset.expandPairs?.({}) ?? {};
+  const { parts } = buildProfile(spec, registry, contextOf(readyStates(1)));
+  expect(parts.pairs?.scorers).toHaveLength(1);
+  expect(parts.description).toMatch(
+    /^filter-by-pd-label → scorer-pd-[a-z-]+ x1 → picker-pd-kv-cache-aware → pd-header-handler$/,
+  );
+});
