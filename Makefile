@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 INSTALLED := node_modules/.installed
 
-.PHONY: help demo test unit e2e e2e-cluster e2e-slow e2e-kind e2e-vllm bench bench-controller bench-proxy bench-decision bench-upstream bench-demo bench-indexer bench-kv-awareness bench-epp generate verify lint fmt clean
+.PHONY: help demo test unit e2e e2e-cluster e2e-slow e2e-kind e2e-vllm bench bench-controller bench-proxy bench-decision bench-upstream bench-demo bench-indexer bench-kv-awareness bench-epp bench-handover bench-pd generate verify lint fmt clean
 
 help: ## Show this.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -40,7 +40,7 @@ e2e-kind: $(INSTALLED) ## The cluster suites on a kind cluster; needs a Docker e
 e2e-vllm: $(INSTALLED) ## End-to-end test with a real vLLM on the CPU (installs 6 GB into .cache).
 	vitest run --config vitest.vllm.config.ts
 
-bench: bench-decision bench-upstream bench-proxy bench-epp bench-demo bench-controller bench-indexer bench-kv-awareness ## All benchmarks; each has its own README.
+bench: bench-decision bench-upstream bench-proxy bench-handover bench-epp bench-pd bench-demo bench-controller bench-indexer bench-kv-awareness ## All benchmarks; each has its own README.
 
 bench-decision: $(INSTALLED) ## ns and bytes per decision.
 	node --expose-gc bench/decision/run.ts
@@ -62,6 +62,12 @@ bench-indexer: $(INSTALLED) ## The index of KV blocks: lookup, ingestion, memory
 
 bench-kv-awareness: $(INSTALLED) ## What it is worth to know the engines' caches: guessed, told by events, seen by an oracle.
 	node bench/kv-awareness/run.ts
+
+bench-handover: $(INSTALLED) ## CPU per hand-over from prefiller to decoder, beside one proxied request.
+	node bench/handover/run.ts
+
+bench-pd: $(INSTALLED) ## Policies for pairs of prefiller and decoder, in simulated time over five seeds.
+	node bench/pd/run.ts
 
 bench-demo: $(INSTALLED) ## The demo's workloads over five seeds.
 	node bench/demo/run.ts

@@ -57,15 +57,27 @@ spec:
 `;
 }
 
-async function startRouter(folder: string, engines: readonly number[]): Promise<Contender> {
+function startRouter(folder: string, engines: readonly number[]): Promise<Contender> {
+  return startHermes({ command: 'serve', name: 'hermes-router', folder, text: manifests(engines, 'Auto') });
+}
+
+/** A command of ours that takes requests, and the manifests for it. */
+export interface Hermes {
+  readonly command: 'serve' | 'pd-proxy';
+  readonly name: string;
+  readonly folder: string;
+  readonly text: string;
+}
+
+export async function startHermes({ command: name, folder, text, ...contender }: Hermes): Promise<Contender> {
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'engines.yaml'), manifests(engines, 'Auto'));
+  writeFileSync(join(folder, 'engines.yaml'), text);
   const command = here('../../bin/hermes-router');
   // The very first start strips the types of the sources, which takes memory; later ones find that done.
-  spawnSync(command, ['serve', '--help']);
+  spawnSync(command, [name, '--help']);
   const anyPort = '127.0.0.1:0';
   const args = [
-    'serve',
+    name,
     '--manifests',
     folder,
     '--listen',
@@ -78,9 +90,10 @@ async function startRouter(folder: string, engines: readonly number[]): Promise<
     '0s',
   ];
   const child = startPinned({ core: proxyCore, command, args });
-  const ports = await portsOf(child, ['proxy', 'metrics']);
+  const server = name === 'serve' ? 'proxy' : name;
+  const ports = await portsOf(child, [server, 'metrics']);
   await ready(ports.metrics);
-  return { name: 'hermes-router', port: ports.proxy, child };
+  return { name: contender.name, port: ports[server], child };
 }
 
 /** Reads from the router's log where its servers listen. */

@@ -34,14 +34,19 @@ async function start(core: number, folder: string, http: string, port: number): 
   return child;
 }
 
-/** Engines that answer at once: nginx itself, the cheapest server at hand. It reads bodies and drops them. */
-export function startEngines(core: number, folder: string, ports: readonly number[]): Promise<ChildProcess> {
+/** Engines that answer `answer` at once: nginx itself, the cheapest server at hand. It reads bodies and drops them. */
+export function startEngines(
+  core: number,
+  folder: string,
+  ports: readonly number[],
+  answer = answerBody,
+): Promise<ChildProcess> {
   const quoted = (text: string): string => `'${text.replaceAll("'", '')}'`;
   const http = `
   default_type application/json;
   server {
     ${ports.map((port) => `listen 127.0.0.1:${port};`).join(' ')}
-    location = ${chatPath} { return 200 ${quoted(answerBody)}; }
+    location = ${chatPath} { return 200 ${quoted(answer)}; }
     location = /v1/models { return 200 ${quoted(modelsBody)}; }
     location = /metrics { default_type text/plain; return 200 ${quoted(metricsBody)}; }
     location = /health { return 200 ''; }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { echo, sendObject, type ScriptedEngine, type Script } from './testkit/engine.ts';
-import { RunningLeader } from './testkit/leader.ts';
+import { RunningLeader } from './testkit/running-leader.ts';
 import { policy } from './testkit/manifests.ts';
 import { pairedGroup, type PairMember } from './testkit/pairs.ts';
 import { get, reasonOf } from './testkit/router.ts';
@@ -97,12 +97,12 @@ describe('a leader', () => {
     expect((await Promise.all([long, ...short])).filter(({ status }) => status !== 200)).toEqual([]);
   });
 
-  it.each([
-    ['an address of nobody', '10.9.9.9:80', null],
-    ['the address of an engine with the other role', null, null],
-    ['no address', 'nonsense', null],
-    ['a host name', 'localhost:80', null],
-    ['a port that there is not', '127.0.0.1:70000', null],
+  it.each<[string, string | null]>([
+    ['an address of nobody', '10.9.9.9:80'],
+    ['the address of an engine with the other role', null],
+    ['no address', 'nonsense'],
+    ['a host name', 'localhost:80'],
+    ['a port that there is not', '127.0.0.1:70000'],
   ])('refuses %s in the headers, and sends nothing anywhere', async (_sentence, address) => {
     const { members, engine, seen } = await engines({ g: [1, 1] });
     const { client } = await lead(members);
