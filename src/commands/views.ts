@@ -111,6 +111,11 @@ export function gauges(assembly: Assembly, now: () => number): GaugeSource[] {
       read: single(() => fleet.shutOut),
     },
     {
+      name: 'hermes_last_good_in_force',
+      help: 'Resources of which an older version is in force because the newest is not valid.',
+      read: single(() => assembly.snapshot.lastGoodInForce.size),
+    },
+    {
       name: 'hermes_table_generation',
       help: 'Generation of the routing table in force.',
       read: single(() => store.current.generation),

@@ -6,7 +6,7 @@ import { EndpointStates } from '../router/states.ts';
 import { Fleet } from './fleet.ts';
 import type { FleetEvent } from './report.ts';
 import { groupOf, realClock } from './testkit.ts';
-import { NodeProbe } from './node-probe.ts';
+import { UpstreamProbe } from '../commands/upstream-probe.ts';
 
 const busy = readFileSync(new URL('testdata/vllm-0.32-busy.txt', import.meta.url));
 
@@ -63,7 +63,7 @@ beforeEach(async () => {
   fleet = new Fleet({
     states,
     clock: realClock,
-    fetch: new NodeProbe(realClock),
+    fetch: new UpstreamProbe(realClock),
     onChange: () => {},
     onRestart: (slot) => restarts.push(slot),
     onEvent: (event) => events.push(event),

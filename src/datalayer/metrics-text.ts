@@ -95,17 +95,31 @@ function closingBrace(text: string, from: number, end: number): number {
 
 /** The value of one label, unescaped; null where it is missing or the labels are malformed. */
 export function labelOf(labels: string, name: string): string | null {
-  let at = 0;
+  let at = nameStart(labels, 0);
   while (at < labels.length) {
     const open = labels.indexOf('="', at);
     if (open < 0) return null;
     const close = closingQuote(labels, open + 2);
     if (close < 0) return null;
-    if (labels.slice(at, open).trim() === name) return unescape(labels.slice(open + 2, close));
-    at = close + 1;
-    while (labels[at] === ',' || labels[at] === ' ') at += 1;
+    // An engine's configuration is a hundred labels: no string is made of those that nobody asked for.
+    if (labels.startsWith(name, at) && isBlank(labels, at + name.length, open)) {
+      return unescape(labels.slice(open + 2, close));
+    }
+    at = nameStart(labels, close + 1);
   }
   return null;
+}
+
+function nameStart(labels: string, from: number): number {
+  let at = from;
+  while (labels[at] === ',' || labels[at] === ' ') at += 1;
+  return at;
+}
+
+function isBlank(labels: string, from: number, to: number): boolean {
+  let at = from;
+  while (at < to && labels[at] === ' ') at += 1;
+  return at === to;
 }
 
 function closingQuote(labels: string, from: number): number {

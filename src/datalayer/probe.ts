@@ -34,6 +34,7 @@ export type ProbeFault =
   /** TLS, no valid HTTP, and what else may be. */
   | 'failed';
 
+/** The body is valid until `done` returns. */
 export type ProbeResult =
   | { readonly ok: true; readonly body: Buffer }
   | { readonly ok: false; readonly fault: ProbeFault; readonly message: string };

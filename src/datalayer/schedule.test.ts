@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
-import { Alarm, Schedule } from './schedule.ts';
+import { Alarm, onBeat, Schedule } from './schedule.ts';
 
 let clock: ManualClock;
 let schedule: Schedule;
@@ -112,6 +112,27 @@ describe('Schedule', () => {
         }
         clock.advance(1000);
         expect([...due]).toEqual([]);
+      }),
+    );
+  });
+});
+
+describe('onBeat', () => {
+  it.each([
+    { says: 'goes to the nearest beat', due: 2_049, interval: 1_000, at: 2_000 },
+    { says: 'goes to the nearest beat, the later one', due: 2_051, interval: 1_000, at: 2_100 },
+    { says: 'leaves what is on a beat', due: 2_000, interval: 1_000, at: 2_000 },
+    { says: 'lets short intervals keep their own time', due: 2_049, interval: 100, at: 2_049 },
+  ])('$says', ({ due, interval, at }) => {
+    expect(onBeat(due, interval)).toBe(at);
+  });
+
+  it('neither stretches an interval nor shortens it, however late each alarm rings', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 49 }), { minLength: 1, maxLength: 50 }), (late) => {
+        let startedAt = 5_000;
+        for (const delay of late) startedAt = onBeat(startedAt, 1_000) + delay + 1_000;
+        expect(Math.round(startedAt / 100) * 100).toBe(5_000 + late.length * 1_000);
       }),
     );
   });

@@ -3,6 +3,18 @@ import type { Clock } from '../router/clock.ts';
 /** Milliseconds: alarms this close together ring in one wake-up. */
 const resolution = 5;
 const unset = -1;
+/** Milliseconds between beats. */
+const beat = 100;
+/** Intervals shorter than this keep their own time, in milliseconds. */
+const shortestOnBeat = 5 * beat;
+
+/**
+ * When to do again what is done every `interval`: at the beat nearest to `due`. Waking up for one probe takes more than
+ * the probe, so that those of a beat together cost half of what they would one by one.
+ */
+export function onBeat(due: number, interval: number): number {
+  return interval < shortestOnBeat ? due : Math.round(due / beat) * beat;
+}
 
 /** Something to do at a time that can be set again and again. */
 export class Alarm {

@@ -2,7 +2,7 @@ import { Flag } from '../router/states.ts';
 import type { FleetContext, Site } from './context.ts';
 import { readEngineMetrics, type EngineReport } from './engine-metrics.ts';
 import type { ProbeResult } from './probe.ts';
-import { Alarm } from './schedule.ts';
+import { Alarm, onBeat } from './schedule.ts';
 
 /** Longest metrics answer that is read: 4 MiB. */
 const maxBytes = 4 * 1024 * 1024;
@@ -43,7 +43,8 @@ export class Scraper {
     const now = this.context.clock.now();
     const scrapedAt = this.context.states.scrapedAt[this.site.slot];
     this.goodSince = scrapedAt > 0 ? scrapedAt : now;
-    this.context.schedule.set(this.alarm, now + phase * this.interval());
+    const interval = this.interval();
+    this.context.schedule.set(this.alarm, onBeat(now + phase * interval, interval));
   }
 
   stop(): void {
@@ -84,7 +85,8 @@ export class Scraper {
     this.busy = false;
     if (this.stopped || this.paused) return;
     if (!result.ok || !this.read(result.body)) this.failed();
-    this.context.schedule.set(this.alarm, this.startedAt + this.interval());
+    const interval = this.interval();
+    this.context.schedule.set(this.alarm, onBeat(this.startedAt + interval, interval));
   }
 
   /** False where the text does not say how many requests wait: then it says nothing of the load. */

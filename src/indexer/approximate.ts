@@ -3,13 +3,18 @@ import type { PrefixSource } from '../router/prefix.ts';
 import { blockBytes, bytesPerToken } from '../router/prompt.ts';
 import type { InferenceRequest } from '../router/request.ts';
 import { BlockCache, bytesPerBlock } from './block-cache.ts';
+import { HeldBlocks } from './held/held-blocks.ts';
 import { LearnedShare } from './learned-share.ts';
 
 const tokensPerBlock = blockBytes / bytesPerToken;
 /** KV cache of an engine that has not said its size, in tokens. */
 export const defaultCapacityTokens = 524_288;
-/** Memory for all endpoints together, in bytes. */
-export const defaultMemoryBytes = 64 * 1024 * 1024;
+/** Memory for all endpoints together, in bytes: 128 engines of that size that have no block in common. */
+export const defaultMemoryBytes = 96 * 1024 * 1024;
+/** Slots, by default as many as the fleet has. */
+const defaultSlots = 16_384;
+/** Blocks of endpoints that are gone that are freed with each request, besides one for each of its own. */
+const sweptByTheWay = 64;
 
 /**
  * Which prefix each engine has cached, guessed from what this router has sent there: an LRU of prompt blocks per
@@ -18,11 +23,15 @@ export const defaultMemoryBytes = 64 * 1024 * 1024;
  * longer in this book than in the engine; event-driven sources exist for those who need it exact.
  */
 export class ApproximateIndex implements PrefixSource {
-  private readonly memoryBytes: number;
+  /** Blocks that the memory holds. */
+  private readonly blocks: number;
+  private readonly held: HeldBlocks;
   private readonly caches: (BlockCache | undefined)[] = [];
   /** What setCapacity was told; kept over `forget`, since an engine comes back with the cache size it had. */
   private readonly capacities: (number | undefined)[] = [];
   private readonly learned: (LearnedShare | undefined)[] = [];
+  /** Of endpoints that are forgotten; what lies in them is freed little by little. */
+  private readonly leaving: BlockCache[] = [];
   private inUse = 0;
   /** Blocks that the memory allows each endpoint. */
   private share = Infinity;
@@ -31,19 +40,21 @@ export class ApproximateIndex implements PrefixSource {
   /** The next slot to age. */
   private toAge = 0;
 
-  /** `memoryBytes`: the most all endpoints together may take. */
-  constructor(memoryBytes = defaultMemoryBytes) {
-    this.memoryBytes = memoryBytes;
+  /** `memoryBytes`: the most all endpoints together may take. `slots`: slots are below this. */
+  constructor(memoryBytes = defaultMemoryBytes, slots = defaultSlots) {
+    this.blocks = Math.floor(memoryBytes / bytesPerBlock);
+    // Where there are more endpoints than blocks, each has one all the same.
+    this.held = new HeldBlocks(this.blocks + slots, slots);
   }
 
-  /** Blocks remembered, over all endpoints. */
+  /** Blocks remembered, over all endpoints; one that several hold counts for each. */
   get size(): number {
     return this.caches.reduce((sum, cache) => sum + (cache?.size ?? 0), 0);
   }
 
-  /** Memory taken, over all endpoints. */
+  /** Memory in use, over all endpoints. */
   get bytes(): number {
-    return this.caches.reduce((sum, cache) => sum + (cache?.bytes ?? 0), 0);
+    return this.caches.reduce((sum, cache) => sum + (cache?.bytes ?? 0), this.held.bytes);
   }
 
   /** The engine's KV cache holds so many tokens; what no longer fits is forgotten, least recently used first. */
@@ -55,22 +66,17 @@ export class ApproximateIndex implements PrefixSource {
   match(request: InferenceRequest, candidates: Candidates, out: Float64Array): void {
     const { prompt } = request;
     const { slots, promptTokens } = candidates;
+    const { matched } = this.held;
+    for (let i = 0; i < candidates.length; i++) matched[slots[i]] = 0;
     const blocks = prompt.blocks();
-    const { keys } = prompt;
-    // Engines often hold prefixes of one length (a system prompt): the last length found is the next one's guess.
-    let guess = 0;
-    for (let i = 0; i < candidates.length; i++) {
-      const cache = this.caches[slots[i]];
-      const found = cache === undefined ? 0 : cache.matchLength(keys, blocks, guess);
-      if (found > 0) guess = found;
-      out[i] = Math.min(promptTokens, found * tokensPerBlock);
-    }
+    this.held.match(prompt.keys, blocks);
+    for (let i = 0; i < candidates.length; i++) out[i] = Math.min(promptTokens, matched[slots[i]] * tokensPerBlock);
   }
 
   routed(request: InferenceRequest, slot: number): void {
-    if (this.toResize < this.caches.length) this.resizeNext();
     const { prompt } = request;
     const blocks = prompt.blocks();
+    this.tidy(blocks);
     if (blocks > 0) this.cacheOf(slot).touchAll(prompt.keys, blocks);
   }
 
@@ -98,17 +104,21 @@ export class ApproximateIndex implements PrefixSource {
    * nothing learnt, where it is not held.
    */
   learn(slot: number, keys: Uint32Array, extending: boolean): boolean {
-    if (this.toResize < this.caches.length) this.resizeNext();
+    const blocks = keys.length / 2;
+    this.tidy(blocks);
     const cache = this.cacheOf(slot);
-    if (extending) return cache.extend(keys, keys.length / 2);
-    cache.touchAll(keys, keys.length / 2);
+    if (extending) return cache.extend(keys, blocks);
+    cache.touchAll(keys, blocks);
     return true;
   }
 
   forget(slot: number): void {
     this.learned[slot] = undefined;
-    if (this.caches[slot] === undefined) return;
+    const cache = this.caches[slot];
+    if (cache === undefined) return;
     this.caches[slot] = undefined;
+    this.held.lanes.clear(slot);
+    this.leaving.push(cache);
     this.inUse -= 1;
     this.shareOut();
   }
@@ -118,9 +128,35 @@ export class ApproximateIndex implements PrefixSource {
     if (known !== undefined) return known;
     this.inUse += 1;
     this.shareOut();
-    const made = new BlockCache(this.limit(slot));
+    const made = new BlockCache(this.held, this.laneOf(slot), this.limit(slot));
     this.caches[slot] = made;
     return made;
+  }
+
+  private laneOf(slot: number): number {
+    const { lanes } = this.held;
+    const lane = lanes.of(slot);
+    if (lane >= 0) return lane;
+    // There are twice as many lanes as slots: all others belong to endpoints that are forgotten.
+    this.sweep(Infinity);
+    return lanes.of(slot);
+  }
+
+  /** Before `blocks` more: a little of what is to be tidied up, and all of it where the memory would not do. */
+  private tidy(blocks: number): void {
+    if (this.leaving.length > 0) this.sweep(blocks + sweptByTheWay);
+    if (this.toResize < this.caches.length) this.resizeNext();
+    if (this.held.held + blocks <= this.blocks) return;
+    this.sweep(Infinity);
+    while (this.toResize < this.caches.length) this.resizeNext();
+  }
+
+  private sweep(budget: number): void {
+    let rest = budget;
+    for (let cache = this.leaving.at(-1); cache !== undefined && rest > 0; cache = this.leaving.at(-1)) {
+      rest -= cache.dissolve(rest);
+      if (cache.size === 0) this.leaving.pop();
+    }
   }
 
   private limit(slot: number): number {
@@ -130,7 +166,7 @@ export class ApproximateIndex implements PrefixSource {
 
   /** Shares the memory among the next power of two of endpoints, so that shares change rarely while a fleet grows. */
   private shareOut(): void {
-    const share = this.memoryBytes / bytesPerBlock / 2 ** Math.ceil(Math.log2(Math.max(1, this.inUse)));
+    const share = this.blocks / 2 ** Math.ceil(Math.log2(Math.max(1, this.inUse)));
     if (share === this.share) return;
     this.share = share;
     this.toResize = 0;

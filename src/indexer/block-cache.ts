@@ -1,75 +1,59 @@
-/** Places of a node's fields, which lie side by side so that a probe touches one or two cache lines. */
-const low = 0;
-const high = 1;
-/** Next node of the same bucket; 0 ends it. */
-const chain = 2;
-/** Neighbours in the ring of use; node 0 is the ring's head and holds no block. */
-const newer = 3;
-const older = 4;
-const stride = 5;
-const bytesPerField = 4;
-const firstNodes = 64;
+import { bytesPerHeldBlock, type HeldBlocks } from './held/held-blocks.ts';
 
-/** Upper bound of the memory one block takes: its node and, at worst, two bucket heads (a power of two is rounded up to). */
-export const bytesPerBlock = (stride + 2) * bytesPerField;
+/** Places of an entry's fields, which lie side by side so that a probe touches one or two cache lines. */
+const block = 0;
+/** Next entry of the same bucket; 0 ends it. */
+const chain = 1;
+/** Neighbours in the ring of use; entry 0 is the ring's head and holds no block. */
+const newer = 2;
+const older = 3;
+const stride = 4;
+const bytesPerField = 4;
+const firstEntries = 64;
+/** Block numbers lie side by side; their product with this does not, and its top bits are spread best. */
+const golden = 0x9e3779b1;
+
+/** Upper bound of the memory one block takes: its entry and bucket, and at worst a place in the table of its own. */
+export const bytesPerBlock = (stride + 1) * bytesPerField + bytesPerHeldBlock;
 
 /**
- * The most recently used prompt blocks of one engine by 64-bit key, in flat arrays that grow by doubling up to the
- * limit. Used as ApproximateIndex does, it is prefix-closed: a block is never held without its predecessors.
+ * The most recently used prompt blocks of one engine, in flat arrays that grow by doubling up to the limit. It keeps
+ * their order; which blocks those are lies in a table that all engines share. It is prefix-closed: a block is never
+ * held without its predecessors.
  */
 export class BlockCache {
   /** Blocks held. */
   size = 0;
+  private readonly held: HeldBlocks;
+  private readonly lane: number;
   private limit: number;
-  private nodes: Int32Array;
+  private entries: Int32Array;
   private heads: Int32Array;
+  /** Bucket of a 32-bit hash: its share of the buckets, of which there need not be a power of two. */
+  private bucketScale = 0;
   private allocated: number;
   /** From this block on nothing has been used since `age` was called last; 0 where there is no such block. */
   private mark = 0;
 
-  /** `limit`: the most blocks to hold, at least 1. */
-  constructor(limit: number) {
+  /** `lane`: whose blocks these are among all that are held. `limit`: the most blocks to hold, at least 1. */
+  constructor(held: HeldBlocks, lane: number, limit: number) {
+    this.held = held;
+    this.lane = lane;
     this.limit = limit;
-    this.allocated = Math.min(limit, firstNodes);
-    this.nodes = new Int32Array((this.allocated + 1) * stride);
-    this.heads = new Int32Array(powerOfTwo(this.allocated));
+    this.allocated = Math.min(limit, firstEntries);
+    this.entries = new Int32Array(0);
+    this.heads = new Int32Array(0);
+    this.allocate();
   }
 
+  /** Without what the shared table takes. */
   get bytes(): number {
-    return this.nodes.byteLength + this.heads.byteLength;
+    return this.entries.byteLength + this.heads.byteLength;
   }
 
   /** Whether the block of this key is held. */
   has(keyLow: number, keyHigh: number): boolean {
-    return this.find(keyLow | 0, keyHigh | 0) !== 0;
-  }
-
-  /**
-   * How many of the first `blocks` keys are held, found by galloping from `guess` and halving: since a held block
-   * implies all before it, a few probes do where a probe a block would cost as much as the rest of a decision.
-   */
-  matchLength(keys: Uint32Array, blocks: number, guess: number): number {
-    let held = Math.min(guess, blocks);
-    let missing = blocks;
-    if (held === 0 || !this.holds(keys, held)) {
-      if (held > 0) missing = held - 1;
-      if (missing === 0 || !this.holds(keys, 1)) return 0;
-      held = 1;
-    }
-    for (let step = 1; held < missing; step *= 2) {
-      const reach = Math.min(held + step, missing);
-      if (!this.holds(keys, reach)) {
-        missing = reach - 1;
-        break;
-      }
-      held = reach;
-    }
-    while (held < missing) {
-      const middle = (held + missing + 1) >>> 1;
-      if (this.holds(keys, middle)) held = middle;
-      else missing = middle - 1;
-    }
-    return held;
+    return this.entryOf(this.held.find(keyLow | 0, keyHigh | 0)) !== 0;
   }
 
   /**
@@ -86,17 +70,18 @@ export class BlockCache {
    * not held. A full cache that has nothing less recently used than their parent takes no more of them.
    */
   extend(keys: Uint32Array, blocks: number): boolean {
-    let parent = this.find(keys[0] | 0, keys[1] | 0);
+    let parent = this.entryOf(this.held.find(keys[0] | 0, keys[1] | 0));
     if (parent === 0) return false;
     for (let i = 1; i < blocks; i++) {
       const [keyLow, keyHigh] = [keys[2 * i] | 0, keys[2 * i + 1] | 0];
-      let node = this.find(keyLow, keyHigh);
-      if (node === 0) {
-        if (this.size === this.limit && this.nodes[newer] === parent) return true;
-        node = this.insert(keyLow, keyHigh);
-        this.linkBehind(node, parent);
+      const known = this.held.find(keyLow, keyHigh);
+      let entry = this.entryOf(known);
+      if (entry === 0) {
+        if (this.size === this.limit && this.entries[newer] === parent) return true;
+        entry = this.insert(known, keyLow, keyHigh);
+        this.linkBehind(entry, parent);
       }
-      parent = node;
+      parent = entry;
     }
     return true;
   }
@@ -109,50 +94,57 @@ export class BlockCache {
 
   /** Forgets what has not been used since the last call, and gives its memory back. */
   age(): void {
-    const { nodes } = this;
+    const { entries } = this;
     if (this.mark !== 0) {
       let kept = 0;
-      for (let node = nodes[older]; node !== this.mark; node = nodes[node * stride + older]) kept += 1;
-      this.rebuild(kept, Math.min(this.limit, powerOfTwo(Math.max(kept, firstNodes))));
+      for (let entry = entries[older]; entry !== this.mark; entry = entries[entry * stride + older]) kept += 1;
+      this.rebuild(kept, Math.min(this.limit, powerOfTwo(Math.max(kept, firstEntries))));
     }
-    this.mark = this.nodes[older];
+    this.mark = this.entries[older];
   }
 
-  /** Whether the first `count` blocks are held. */
-  private holds(keys: Uint32Array, count: number): boolean {
-    return this.find(keys[2 * count - 2] | 0, keys[2 * count - 1] | 0) !== 0;
+  /** Gives up to `budget` blocks back, for a cache that is used no more; returns how many. */
+  dissolve(budget: number): number {
+    const count = Math.min(budget, this.size);
+    for (let i = 0; i < count; i++) this.held.release(this.entries[this.size-- * stride + block], this.lane);
+    return count;
   }
 
-  /** The node of a key, or 0. */
-  private find(keyLow: number, keyHigh: number): number {
-    const { nodes, heads } = this;
-    let node = heads[keyLow & (heads.length - 1)];
-    while (node !== 0) {
-      const at = node * stride;
-      if (nodes[at + low] === keyLow && nodes[at + high] === keyHigh) return node;
-      node = nodes[at + chain];
-    }
-    return 0;
+  private hashOf(ofBlock: number): number {
+    return Math.floor((Math.imul(ofBlock, golden) >>> 0) * this.bucketScale);
+  }
+
+  /** The entry of a block, or 0; that of block 0, which is none, is 0. */
+  private entryOf(ofBlock: number): number {
+    if (ofBlock === 0) return 0;
+    const { entries } = this;
+    let entry = this.heads[this.hashOf(ofBlock)];
+    while (entry !== 0 && entries[entry * stride + block] !== ofBlock) entry = entries[entry * stride + chain];
+    return entry;
   }
 
   private touch(keyLow: number, keyHigh: number): void {
-    let node = this.find(keyLow, keyHigh);
-    if (node === 0) node = this.insert(keyLow, keyHigh);
-    else this.unlink(node);
-    this.linkNewest(node);
+    const known = this.held.find(keyLow, keyHigh);
+    let entry = this.entryOf(known);
+    if (entry === 0) entry = this.insert(known, keyLow, keyHigh);
+    else this.unlink(entry);
+    this.linkBehind(entry, 0);
   }
 
-  /** A node outside the ring for a key that is not held yet. */
-  private insert(keyLow: number, keyHigh: number): number {
-    const node = this.size < this.limit ? this.fresh() : this.evict();
-    const { nodes, heads } = this;
-    const at = node * stride;
-    const bucket = keyLow & (heads.length - 1);
-    nodes[at + low] = keyLow;
-    nodes[at + high] = keyHigh;
-    nodes[at + chain] = heads[bucket];
-    heads[bucket] = node;
-    return node;
+  /** An entry outside the ring for a key that is not held here yet; `known` is its block, or 0 where nobody holds it. */
+  private insert(known: number, keyLow: number, keyHigh: number): number {
+    // Room is made first, so that the shared table never holds more than all limits together.
+    const entry = this.size < this.limit ? this.fresh() : this.evict();
+    this.enter(entry, this.held.hold(known, keyLow, keyHigh, this.lane));
+    return entry;
+  }
+
+  private enter(entry: number, ofBlock: number): void {
+    const { entries, heads } = this;
+    const bucket = this.hashOf(ofBlock);
+    entries[entry * stride + block] = ofBlock;
+    entries[entry * stride + chain] = heads[bucket];
+    heads[bucket] = entry;
   }
 
   private fresh(): number {
@@ -161,72 +153,73 @@ export class BlockCache {
     return this.size;
   }
 
-  /** Takes the least recently used block out and returns its node for the next one. */
+  /** Takes the least recently used block out and returns its entry for the next one. */
   private evict(): number {
-    const { nodes, heads } = this;
-    const node = nodes[newer];
-    const next = nodes[node * stride + chain];
-    const bucket = nodes[node * stride + low] & (heads.length - 1);
-    if (heads[bucket] === node) heads[bucket] = next;
+    const { entries, heads } = this;
+    const entry = entries[newer];
+    const next = entries[entry * stride + chain];
+    const bucket = this.hashOf(entries[entry * stride + block]);
+    if (heads[bucket] === entry) heads[bucket] = next;
     else {
       let before = heads[bucket];
-      while (nodes[before * stride + chain] !== node) before = nodes[before * stride + chain];
-      nodes[before * stride + chain] = next;
+      while (entries[before * stride + chain] !== entry) before = entries[before * stride + chain];
+      entries[before * stride + chain] = next;
     }
-    this.unlink(node);
-    return node;
+    this.unlink(entry);
+    this.held.release(entries[entry * stride + block], this.lane);
+    return entry;
   }
 
-  private unlink(node: number): void {
-    const { nodes } = this;
-    const before = nodes[node * stride + newer];
-    const after = nodes[node * stride + older];
-    if (node === this.mark) this.mark = after;
-    nodes[before * stride + older] = after;
-    nodes[after * stride + newer] = before;
+  private unlink(entry: number): void {
+    const { entries } = this;
+    const before = entries[entry * stride + newer];
+    const after = entries[entry * stride + older];
+    if (entry === this.mark) this.mark = after;
+    entries[before * stride + older] = after;
+    entries[after * stride + newer] = before;
   }
 
-  private linkNewest(node: number): void {
-    this.linkBehind(node, 0);
+  /** Puts an entry next to another one, on its less recently used side; next to 0 it is the most recent one. */
+  private linkBehind(entry: number, neighbour: number): void {
+    const { entries } = this;
+    const after = entries[neighbour * stride + older];
+    entries[entry * stride + newer] = neighbour;
+    entries[entry * stride + older] = after;
+    entries[after * stride + newer] = entry;
+    entries[neighbour * stride + older] = entry;
   }
 
-  /** Puts a node next to another one, on its less recently used side. */
-  private linkBehind(node: number, neighbour: number): void {
-    const { nodes } = this;
-    const after = nodes[neighbour * stride + older];
-    nodes[node * stride + newer] = neighbour;
-    nodes[node * stride + older] = after;
-    nodes[after * stride + newer] = node;
-    nodes[neighbour * stride + older] = node;
+  private allocate(): void {
+    this.entries = new Int32Array((this.allocated + 1) * stride);
+    this.heads = new Int32Array(this.allocated);
+    this.bucketScale = this.allocated / 2 ** 32;
   }
 
   private grow(): void {
-    const { nodes } = this;
+    const { entries } = this;
     this.allocated = Math.min(this.limit, this.allocated * 2);
-    this.nodes = new Int32Array((this.allocated + 1) * stride);
-    this.nodes.set(nodes);
-    this.heads = new Int32Array(powerOfTwo(this.allocated));
-    const mask = this.heads.length - 1;
-    for (let node = 1; node <= this.size; node++) {
-      const bucket = this.nodes[node * stride + low] & mask;
-      this.nodes[node * stride + chain] = this.heads[bucket];
-      this.heads[bucket] = node;
-    }
+    this.allocate();
+    this.entries.set(entries);
+    for (let entry = 1; entry <= this.size; entry++) this.enter(entry, entries[entry * stride + block]);
   }
 
-  /** Moves the most recent blocks to new arrays. */
+  /** Moves the most recent blocks to new arrays and lets the others go. */
   private rebuild(kept: number, allocated: number): void {
-    const { nodes, mark } = this;
-    let node = 0;
-    for (let i = 0; i < kept; i++) node = nodes[node * stride + older];
+    const { entries, mark } = this;
+    let last = 0;
+    for (let i = 0; i < kept; i++) last = entries[last * stride + older];
+    for (let gone = entries[last * stride + older]; gone !== 0; gone = entries[gone * stride + older]) {
+      this.held.release(entries[gone * stride + block], this.lane);
+    }
     this.size = 0;
     this.allocated = allocated;
     this.mark = 0;
-    this.nodes = new Int32Array((this.allocated + 1) * stride);
-    this.heads = new Int32Array(powerOfTwo(this.allocated));
-    for (; node !== 0; node = nodes[node * stride + newer]) {
-      this.touch(nodes[node * stride + low], nodes[node * stride + high]);
-      if (node === mark) this.mark = this.size;
+    this.allocate();
+    for (let entry = last; entry !== 0; entry = entries[entry * stride + newer]) {
+      const moved = this.fresh();
+      this.enter(moved, entries[entry * stride + block]);
+      this.linkBehind(moved, 0);
+      if (entry === mark) this.mark = moved;
     }
   }
 }

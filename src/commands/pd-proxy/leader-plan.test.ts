@@ -24,19 +24,6 @@ function group(name: string, spec: object = {}): BackendGroup {
   return decoded.resource;
 }
 
-const fixed = (...ids: string[]) => ({
-  discovery: {
-    type: 'Static',
-    static: {
-      endpoints: ids.map((id, i) => ({
-        name: `e${i}`,
-        address: `127.0.0.1:${9000 + i}`,
-        labels: { 'openfuyao.com/pdGroupID': id },
-      })),
-    },
-  },
-});
-
 const having = (...groups: BackendGroup[]): ResourceSnapshot => ({ ...noResources, groups });
 
 function planned(led: Led, ...groups: BackendGroup[]): ResourceSnapshot {
@@ -92,26 +79,6 @@ describe('what a leader puts in force', () => {
 
   it('is the one that is named, of several', () => {
     expect(planned({ ...anyone, backendGroup: 'b' }, group('a'), group('b')).groups[0].metadata.name).toBe('b');
-  });
-});
-
-describe('one group of pairs of several', () => {
-  it('is found by its label besides those of the selector', () => {
-    const { discovery } = planned({ ...anyone, pdGroup: 'g2' }, group('pd')).groups[0].spec;
-    expect(discovery).toMatchObject({
-      pods: { selector: { matchLabels: { app: 'pd', 'openfuyao.com/pdGroupID': 'g2' } } },
-    });
-  });
-
-  it('has its own endpoints alone of those at fixed addresses', () => {
-    const { discovery } = planned({ ...anyone, pdGroup: 'g2' }, group('pd', fixed('g1', 'g2', 'g2'))).groups[0].spec;
-    expect(discovery.type === 'Static' && discovery.static.endpoints.map(({ name }) => name)).toEqual(['e1', 'e2']);
-  });
-
-  it('is found by the label that the group names', () => {
-    const topology = { type: 'PrefillDecode', prefillDecode: { groupLabel: 'pair' } };
-    const { discovery } = planned({ ...anyone, pdGroup: 'x' }, group('pd', { topology })).groups[0].spec;
-    expect(discovery).toMatchObject({ pods: { selector: { matchLabels: { app: 'pd', pair: 'x' } } } });
   });
 });
 

@@ -9,7 +9,7 @@ import type { ResourceSnapshot } from '../../controller/resource-snapshot.ts';
 export interface Led {
   /** Name of the BackendGroup; empty for the only one with pairs. */
   readonly backendGroup: string;
-  /** Id of the one group of pairs; empty for all that the BackendGroup has. */
+  /** Id of the one group of pairs; empty for all that the BackendGroup has. See LedDiscovery. */
   readonly pdGroup: string;
 }
 
@@ -51,7 +51,7 @@ export class LeaderPlanner {
 
   private snapshot(all: ResourceSnapshot, of: Paired): ResourceSnapshot {
     if (this.last?.of !== of) {
-      const group = ownGroup(of, this.led.pdGroup);
+      const group = ownGroup(of);
       this.last = { of, group, policy: policyOf(group) };
     }
     return { ...all, groups: [this.last.group], policies: [this.last.policy], broken: [] };
@@ -85,28 +85,11 @@ function problemOf(name: string, found: readonly BackendGroup[]): string {
   return `there are ${found.length} BackendGroups with topology PrefillDecode; name one by --backend-group`;
 }
 
-/** The group as its leader sees it: its own engines, handed over here. */
-function ownGroup(group: Paired, pdGroup: string): BackendGroup {
+/** The group as its leader sees it: handed over here. */
+function ownGroup(group: Paired): BackendGroup {
   const { spec } = group;
   const prefillDecode = { ...spec.topology.prefillDecode, handover: 'Router' as const };
-  const discovery = pdGroup === '' ? spec.discovery : narrowed(spec.discovery, prefillDecode.groupLabel, pdGroup);
-  return { ...group, spec: { ...spec, discovery, topology: { ...spec.topology, prefillDecode } } };
-}
-
-/** Only endpoints of one group of pairs. Of Services and pools the labels are known once their Pods are. */
-function narrowed(
-  discovery: BackendGroup['spec']['discovery'],
-  label: string,
-  id: string,
-): BackendGroup['spec']['discovery'] {
-  if (discovery.type === 'Pods') {
-    const { selector } = discovery.pods;
-    const matchLabels = { ...selector.matchLabels, [label]: id };
-    return { ...discovery, pods: { ...discovery.pods, selector: { matchLabels } } };
-  }
-  if (discovery.type !== 'Static') return discovery;
-  const endpoints = discovery.static.endpoints.filter(({ labels }) => labels?.[label] === id);
-  return { ...discovery, static: { endpoints } };
+  return { ...group, spec: { ...spec, topology: { ...spec.topology, prefillDecode } } };
 }
 
 function policyOf({ metadata }: BackendGroup): AcceptedPolicy {

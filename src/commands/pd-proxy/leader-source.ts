@@ -11,6 +11,7 @@ import { ClusterResources } from '../cluster/resources.ts';
 import { manifestSource } from '../manifests.ts';
 import type { Driven } from '../source.ts';
 import { LeaderPlanner, type Led } from './leader-plan.ts';
+import { LedDiscovery } from './led-discovery.ts';
 
 /** Where a leader learns of its engines. */
 export interface LeaderSource {
@@ -53,7 +54,7 @@ export function fileLeader(folder: string, routerClass: string, led: Led, around
   const manifests = manifestSource(folder, routerClass, around);
   const planning = new Planning(led, around.log);
   return {
-    discovery: manifests.discovery,
+    discovery: new LedDiscovery(manifests.discovery, led.pdGroup),
     start(driven) {
       manifests.start({
         fleet: driven.fleet,
@@ -107,7 +108,7 @@ export function clusterLeader(options: ClusterLeaderOptions): LeaderSource {
     },
   });
   return {
-    discovery: driver.index,
+    discovery: new LedDiscovery(driver.index, led.pdGroup),
     start(driven) {
       driver.start(driven);
       resources?.start();

@@ -38,6 +38,15 @@ export class LaneSets {
     return this.cells.byteLength;
   }
 
+  /** Cells in use besides each set's first. */
+  get furtherCells(): number {
+    return this.pool.used;
+  }
+
+  isEmpty(set: number): boolean {
+    return this.cells[set * stride + bits] === 0;
+  }
+
   has(set: number, lane: number, plane: number): boolean {
     return (this.wordOf(set, cellName(lane, plane)) & (1 << (lane & 31))) !== 0;
   }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BlockCache } from '../block-cache.ts';
+import { HeldBlocks } from '../held/held-blocks.ts';
 
 /** Keys of a chain named by letters: block i stands for the letters 0..i. */
 function keysOf(letters: string): Uint32Array {
@@ -14,6 +15,11 @@ function keysOf(letters: string): Uint32Array {
   return keys;
 }
 
+function cacheOf(limit: number): BlockCache {
+  const blocks = new HeldBlocks(100, 1);
+  return new BlockCache(blocks, blocks.lanes.of(0), limit);
+}
+
 const held = (cache: BlockCache, letters: string): boolean[] => {
   const keys = keysOf(letters);
   return [...letters].map((_, i) => cache.has(keys[2 * i], keys[2 * i + 1]));
@@ -21,7 +27,7 @@ const held = (cache: BlockCache, letters: string): boolean[] => {
 
 describe('BlockCache.extend', () => {
   it('adds what follows a held block, and nothing where it is not held', () => {
-    const cache = new BlockCache(10);
+    const cache = cacheOf(10);
     cache.touchAll(keysOf('ab'), 2);
     expect(cache.extend(keysOf('abcd').subarray(2), 3)).toBe(true);
     expect(held(cache, 'abcd')).toEqual([true, true, true, true]);
@@ -30,7 +36,7 @@ describe('BlockCache.extend', () => {
   });
 
   it('gives up what was used longest ago, never the parents of what it adds', () => {
-    const cache = new BlockCache(4);
+    const cache = cacheOf(4);
     cache.touchAll(keysOf('xy'), 2);
     cache.touchAll(keysOf('ab'), 2);
     cache.extend(keysOf('abcdefg').subarray(2), 6);
@@ -48,7 +54,7 @@ describe('BlockCache.extend', () => {
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 30 }), (steps, first) => {
-        const cache = new BlockCache(first);
+        const cache = cacheOf(first);
         let limit = first;
         for (const { letters, from, age, limit: next } of steps) {
           const keys = keysOf(letters);

@@ -6,7 +6,7 @@ import { Outbox } from './outbox.ts';
 import type { Sealer } from './seal.ts';
 import { SendQueue } from './send-queue.ts';
 
-/** Blocks of an epoch: 4 MiB of keys in the stream, 14 MB of memory here. */
+/** Blocks of an epoch: 4 MiB of keys in the stream, 25 MB of memory here. */
 const epochBlocks = 524_288;
 /** Bytes of entries that wait while the store is away. */
 const queueBytes = 4 * 1024 * 1024;
