@@ -1,4 +1,4 @@
-import type { PolicyTelemetry, RequestResult } from './telemetry.ts';
+import type { HandoverStage, PolicyHandoverTelemetry, RequestResult, StageOutcome } from './telemetry.ts';
 import { HistogramSeries, secondsBuckets } from './histogram.ts';
 import { Window } from './window.ts';
 
@@ -12,7 +12,7 @@ const minute = 60_000;
 const codeClasses = 10;
 
 /** Traffic of one policy: counters since the start and a window of the last minute. */
-export class PolicyTraffic implements PolicyTelemetry {
+export class PolicyTraffic implements PolicyHandoverTelemetry {
   /** Requests by group; each counts by class of the status code, `2xx` at 2. */
   readonly requests = new Map<string, Float64Array>();
   readonly timeToFirstToken = new HistogramSeries(secondsBuckets);
@@ -23,6 +23,10 @@ export class PolicyTraffic implements PolicyTelemetry {
   completionTokens = 0;
   cachedTokens = 0;
   retries = 0;
+  /** Calls of hand-overs that have ended, by stage and outcome with a space between. */
+  readonly stages = new Map<string, number>();
+  abandonedTransfers = 0;
+  notices = 0;
   broken = 0;
   inFlight = 0;
   /** When the last request ended, in milliseconds of the clock. */
@@ -46,6 +50,19 @@ export class PolicyTraffic implements PolicyTelemetry {
 
   retried(): void {
     this.retries += 1;
+  }
+
+  stageEnded(stage: HandoverStage, outcome: StageOutcome): void {
+    const key = `${stage} ${outcome}`;
+    this.stages.set(key, (this.stages.get(key) ?? 0) + 1);
+  }
+
+  abandoned(): void {
+    this.abandonedTransfers += 1;
+  }
+
+  noticed(notices: number): void {
+    this.notices += notices;
   }
 
   finished(result: RequestResult): void {

@@ -6,11 +6,31 @@ export interface Telemetry {
   refused(status: number): void;
 }
 
+/** The same of a front door that hands requests over from prefillers to decoders itself. */
+export interface HandoverTelemetry extends Telemetry {
+  policy(key: string): PolicyHandoverTelemetry;
+}
+
 export interface PolicyTelemetry {
   started(): void;
   finished(result: RequestResult): void;
   retried(): void;
 }
+
+export interface PolicyHandoverTelemetry extends PolicyTelemetry {
+  /** One of the two calls of a hand-over has ended. */
+  stageEnded(stage: HandoverStage, outcome: StageOutcome): void;
+  /** KV blocks that nobody will read are left with a prefiller, which is now owed a notice. */
+  abandoned(): void;
+  /** A prefiller has got so many of these notices. */
+  noticed(notices: number): void;
+}
+
+export type HandoverStage = 'prefill' | 'decode';
+
+/** `refused`: an answer other than 2xx. `unusable`: no decoder could do anything with the prefiller's. */
+export type StageOutcome =
+  'ok' | 'connect_failure' | 'reset' | 'timeout' | 'refused' | 'unusable' | 'client_left' | 'stopped';
 
 /** One finished request; times in milliseconds, -1 where there is none. */
 export interface RequestResult {

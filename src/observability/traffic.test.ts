@@ -130,6 +130,18 @@ describe('Traffic, since the start', () => {
     expect(samples('hermes_refused_requests_total')).toEqual({ 404: 2, 413: 1 });
   });
 
+  it('counts calls of hand-overs by stage and outcome, and what they leave behind', () => {
+    const telemetry = traffic.policy('ns/p');
+    telemetry.stageEnded('prefill', 'ok');
+    telemetry.stageEnded('prefill', 'ok');
+    telemetry.stageEnded('decode', 'client_left');
+    telemetry.abandoned();
+    telemetry.noticed(3);
+    expect(samples('hermes_handovers_total')).toEqual({ 'ns/p prefill ok': 2, 'ns/p decode client_left': 1 });
+    expect(samples('hermes_handover_abandoned_total')).toEqual({ 'ns/p': 1 });
+    expect(samples('hermes_handover_notices_total')).toEqual({ 'ns/p': 3 });
+  });
+
   it('measures in seconds, in buckets that add up', () => {
     for (const duration of [0.5, 1, 3, 600_000]) finish({ duration });
     const name = 'hermes_request_duration_seconds';

@@ -1,4 +1,4 @@
-import type { PolicyTelemetry, Telemetry } from './telemetry.ts';
+import type { HandoverTelemetry, PolicyHandoverTelemetry } from './telemetry.ts';
 import { histogramSamples, type HistogramSeries, type Sample } from './histogram.ts';
 import { Column, PolicyTraffic } from './policy-traffic.ts';
 
@@ -42,7 +42,7 @@ export function idleStats(policy: string): PolicyStats {
 }
 
 /** Traffic of all policies. */
-export class Traffic implements Telemetry {
+export class Traffic implements HandoverTelemetry {
   private readonly policies = new Map<string, PolicyTraffic>();
   private readonly refusals = new Map<number, number>();
   private readonly now: () => number;
@@ -52,7 +52,7 @@ export class Traffic implements Telemetry {
     this.now = now;
   }
 
-  policy(key: string): PolicyTelemetry {
+  policy(key: string): PolicyHandoverTelemetry {
     let traffic = this.policies.get(key);
     if (traffic === undefined) {
       traffic = new PolicyTraffic(this.now);
@@ -135,6 +135,24 @@ export class Traffic implements Telemetry {
         'Requests that ended without a whole answer of an engine.',
         (t) => t.broken,
       ),
+      this.family(
+        'counter',
+        'hermes_handovers_total',
+        'Calls of hand-overs from prefillers to decoders, by policy, stage and outcome.',
+        stageSamples,
+      ),
+      this.single(
+        'counter',
+        'hermes_handover_abandoned_total',
+        'Hand-overs that left KV blocks with a prefiller which nobody will read.',
+        (t) => t.abandonedTransfers,
+      ),
+      this.single(
+        'counter',
+        'hermes_handover_notices_total',
+        'Abandoned hand-overs that the prefiller has been told of.',
+        (t) => t.notices,
+      ),
       {
         type: 'counter',
         name: 'hermes_refused_requests_total',
@@ -199,6 +217,13 @@ function requestSamples(metricName: string, policy: string, traffic: PolicyTraff
     });
   }
   return samples;
+}
+
+function stageSamples(metricName: string, policy: string, traffic: PolicyTraffic): Sample[] {
+  return [...traffic.stages].map(([key, value]) => {
+    const [stage, outcome] = key.split(' ');
+    return { metricName, labels: { policy, stage, outcome }, value };
+  });
 }
 
 function predictedRatio(traffic: PolicyTraffic): number {

@@ -11,7 +11,11 @@ export function servedRoute(path: string): Route {
 
 /** Throws RoutingError `method_not_allowed`, which says which method the route takes. */
 export function checkMethod(route: Route, method: string): void {
-  const allow = methodOf(route);
+  checkAllowed(methodOf(route), method);
+}
+
+/** The same for a path that takes the one method. */
+export function checkAllowed(allow: 'POST' | 'GET', method: string): void {
   if (method === allow) return;
   throw new RoutingError('method_not_allowed', `this path takes ${allow} only`, { source: 'client', allow });
 }

@@ -35,6 +35,10 @@ export function retryAfterOf(code: RoutingErrorCode): string | null {
   return status === 503 || status === 429 ? '1' : null;
 }
 
+export function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
 export function statusOf(code: RoutingErrorCode): number {
   return answers[code].status;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { backend, endpoint, policy, readyStates } from '../../test/fixtures/fleet.ts';
 import type { Decision } from '../router/decision.ts';
+import type { HandoverBy } from '../router/pair-topology.ts';
 import type { ScoreBreakdown } from '../router/profile.ts';
 import { Reservation } from '../router/reservation.ts';
 import { debugHeaders } from './debug-headers.ts';
@@ -29,6 +30,16 @@ describe('debugHeaders', () => {
   it('name the endpoint and the policy', () => {
     const headers = debugHeaders(decision(null), policy());
     expect(headers.slice(0, 4)).toEqual(['x-hermes-endpoint', 'e0', 'x-hermes-policy', 'ns/policy']);
+  });
+
+  const handovers: [HandoverBy, readonly string[]][] = [
+    ['Router', ['x-hermes-prefill-endpoint', 'e1']],
+    ['Leader', ['x-hermes-prefill-endpoint', 'e1', 'x-hermes-decode-endpoint', 'e2']],
+  ];
+  it.each(handovers)('name the pair that a %s hands over between', (by, wanted) => {
+    const handover = { prefill: endpoint(1), decode: endpoint(2), by, stages: { prefill: 0, decode: 0 } };
+    const headers = debugHeaders({ ...decision(null), handover }, policy());
+    expect(headers.slice(4, -4)).toEqual(wanted);
   });
 
   it('tell how long the prompt is and how much of it should be cached', () => {

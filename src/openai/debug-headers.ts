@@ -6,7 +6,12 @@ const shown = 32;
 
 /** Headers that tell a client who asked why its request went where it went. */
 export function debugHeaders(decision: Decision, policy: RoutingPolicy): string[] {
-  const headers = ['x-hermes-endpoint', ascii(decision.endpoint.name), 'x-hermes-policy', ascii(policy.key)];
+  const { endpoint, handover } = decision;
+  const headers = ['x-hermes-endpoint', ascii(endpoint.name), 'x-hermes-policy', ascii(policy.key)];
+  if (handover !== null) {
+    headers.push('x-hermes-prefill-endpoint', ascii(handover.prefill.name));
+    if (handover.by === 'Leader') headers.push('x-hermes-decode-endpoint', ascii(handover.decode.name));
+  }
   headers.push('x-hermes-prompt-tokens', String(Math.round(decision.promptTokens)));
   headers.push('x-hermes-cached-tokens', String(Math.round(decision.cachedTokens)));
   if (decision.breakdown === null) return headers;

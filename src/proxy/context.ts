@@ -4,8 +4,9 @@ import type { Clock } from '../router/clock.ts';
 import type { EndpointFeedback } from '../router/feedback.ts';
 import type { RoutingPolicy } from '../router/policy.ts';
 import type { Router } from '../router/router.ts';
-import type { Telemetry } from '../observability/telemetry.ts';
+import type { HandoverTelemetry } from '../observability/telemetry.ts';
 import type { Deadlines } from '../router/deadlines.ts';
+import type { AbortBook } from './handover/abort-book.ts';
 import type { RetryBudget } from './retry-budget.ts';
 import type { Targets } from './targets.ts';
 import type { UpstreamClient } from './upstream/client.ts';
@@ -16,7 +17,9 @@ export interface ExchangeContext {
   readonly upstream: UpstreamClient;
   readonly targets: Targets;
   readonly feedback: EndpointFeedback;
-  readonly telemetry: Telemetry;
+  readonly telemetry: HandoverTelemetry;
+  /** What prefillers are owed. */
+  readonly aborts: AbortBook;
   readonly deadlines: Deadlines;
   readonly clock: Clock;
   readonly log: Log;

@@ -4,13 +4,14 @@ import { connect, type Socket } from 'node:net';
 import { backend, endpoint, group, policy, readyStates } from '../../test/fixtures/fleet.ts';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
 import { createLog } from '../observability/log.ts';
-import type { RequestResult, Telemetry } from '../observability/telemetry.ts';
+import type { HandoverTelemetry, RequestResult } from '../observability/telemetry.ts';
+import type { Endpoint } from '../router/endpoint.ts';
 import type { Backend, BackendGroup, RoutingPolicy } from '../router/policy.ts';
 import { SchedulingProfile, type ProfileParts } from '../router/profile.ts';
 import { Router } from '../router/router.ts';
 import type { EndpointStates } from '../router/states.ts';
 import { RoutingTable, TableStore } from '../router/table.ts';
-import { FrontDoor } from './front-door.ts';
+import { FrontDoor, type FrontDoorDependencies } from './front-door.ts';
 import { addressOf, createProxyServer, type ProxyServer } from './server.ts';
 import { startEngine, type Answerer, type Engine } from './upstream/engine.fixture.ts';
 import { SocketClient } from './upstream/socket-client.ts';
@@ -29,8 +30,12 @@ export interface Door {
   readonly finished: RequestResult[];
   readonly refused: number[];
   readonly logged: string[];
+  /** Calls of hand-overs that have ended: `stage outcome`. */
+  readonly stages: string[];
   started: number;
   retried: number;
+  abandoned: number;
+  noticed: number;
   close(): Promise<void>;
 }
 
@@ -39,6 +44,10 @@ export interface DoorOptions {
   readonly group?: Partial<BackendGroup>;
   readonly backend?: Partial<Backend>;
   readonly profile?: Partial<ProfileParts>;
+  /** Labels of the endpoints, in their order. */
+  readonly labels?: readonly Endpoint['labels'][];
+  /** What the front door is made with besides. */
+  readonly door?: Partial<Pick<FrontDoorDependencies, 'pairs' | 'pages' | 'upstream'>>;
   readonly maxBody?: number;
   readonly maxBuffered?: number;
   /** More policies than the one for model `m`. */
@@ -71,15 +80,16 @@ export async function openDoor(answers: readonly (Answerer | string)[], options:
   }
   const states = readyStates(answers.length);
   const store = new TableStore(tableOf(addresses, options));
-  const door = { outcomes: [], finished: [], refused: [], logged: [], started: 0, retried: 0 } as Pick<
-    Door,
-    'outcomes' | 'finished' | 'refused' | 'logged' | 'started' | 'retried'
-  >;
-  const telemetry: Telemetry = {
+  const told = { outcomes: [] as string[], finished: [] as RequestResult[], refused: [] as number[] };
+  const door = { ...told, logged: [] as string[], stages: [] as string[], started: 0, retried: 0, abandoned: 0, noticed: 0 }; // prettier-ignore
+  const telemetry: HandoverTelemetry = {
     policy: () => ({
       started: () => void (door.started += 1),
       retried: () => void (door.retried += 1),
       finished: (result) => void door.finished.push(result),
+      stageEnded: (stage, outcome) => void door.stages.push(`${stage} ${outcome}`),
+      abandoned: () => void (door.abandoned += 1),
+      noticed: (notices) => void (door.noticed += notices),
     }),
     refused: (status) => void door.refused.push(status),
   };
@@ -95,6 +105,7 @@ export async function openDoor(answers: readonly (Answerer | string)[], options:
     clock,
     log: createLog((line) => void door.logged.push(line)),
     promptSecret: 1,
+    ...options.door,
     limits: { maxBody: options.maxBody ?? 1024 * 1024, maxBuffered: options.maxBuffered ?? 1024 * 1024 * 16 },
   });
   const server = createProxyServer({ maxConnections: 0, clock: new ManualClock() }, (req, res) =>
@@ -115,7 +126,7 @@ export async function openDoor(answers: readonly (Answerer | string)[], options:
 }
 
 export function tableOf(addresses: readonly string[], options: DoorOptions = {}): RoutingTable {
-  const endpoints = addresses.map((address, slot) => endpoint(slot, { address }));
+  const endpoints = addresses.map((address, slot) => endpoint(slot, { address, labels: options.labels?.[slot] ?? {} }));
   const served = group({ models: ['m'], endpoints, ...options.group });
   const routed = policy({
     match: { models: ['m'], headers: [] },

@@ -1,58 +1,50 @@
 import { errorText } from '../observability/log.ts';
+import type { PolicyHandoverTelemetry } from '../observability/telemetry.ts';
+import { isSuccess, statusOf } from '../openai/answers.ts';
+import { debugHeaders } from '../openai/debug-headers.ts';
+import { noUsage } from '../openai/usage.ts';
+import type { Timed } from '../router/deadlines.ts';
 import { firstAttempt, type Attempts, type Decision } from '../router/decision.ts';
 import type { Endpoint } from '../router/endpoint.ts';
 import { RoutingError, type RoutingErrorCode } from '../router/errors.ts';
 import type { Outcome } from '../router/feedback.ts';
-import type { Foreknowledge } from '../router/foreknowledge.ts';
-import type { RetryCause, RoutingPolicy } from '../router/policy.ts';
-import type { PolicyTelemetry } from '../observability/telemetry.ts';
-import { statusOf } from '../openai/answers.ts';
-import { sendError } from './send.ts';
+import type { RetryCause } from '../router/policy.ts';
+import { readsHits } from '../router/profiles.ts';
 import { AnswerTooLarge, ClientAnswer } from './client-answer.ts';
-import { debugHeaders } from '../openai/debug-headers.ts';
-import type { Timed } from '../router/deadlines.ts';
-import { withModel } from '../openai/members.ts';
 import type { ExchangeContext } from './context.ts';
-import type { Response, ResponseListener } from './http/response.ts';
-import type { Payload } from '../openai/payload.ts';
-import type { RequestHeaders } from './request-headers.ts';
-import { noUsage } from '../openai/usage.ts';
-import type { UpstreamError, UpstreamExchange, UpstreamHandler } from './upstream/client.ts';
+import type { UnusableAnswer } from './handover/prefill-answer.ts';
+import type { Transfer } from './handover/transfer.ts';
+import type { ResponseListener } from './http/response.ts';
+import type { Inbound } from './inbound.ts';
+import { sendError } from './send.ts';
+import { beginsWithError } from './sse.ts';
+import { TimeLimits } from './time-limits.ts';
+import { Tries } from './tries.ts';
+import { Try, type TryOwner } from './try.ts';
+import type { UpstreamError } from './upstream/client.ts';
 
 /** Milliseconds a client has to take the last event of a broken stream. */
 const farewell = 5000;
 
-/** What the front door has read of a request. */
-export interface Inbound {
-  readonly response: Response;
-  readonly headers: RequestHeaders;
-  readonly payload: Payload;
-  /** The path that engines know, and the client's query with its question mark. */
-  readonly path: string;
-  readonly query: string;
-  readonly model: string;
-  readonly policy: RoutingPolicy;
-  readonly known: Foreknowledge;
-  /** When the request came, in milliseconds of the clock. */
-  readonly startedAt: number;
-}
+/** What is told of a request that was never decided on. */
+const undecided = { backend: { group: { name: '' } }, promptTokens: 0, cachedTokens: 0 };
 
 /**
  * One request from its decision to the end of its answer: tries endpoints until a byte of an answer has gone to the
- * client, then passes the answer on, and gives back what it holds however it ends.
+ * client, then passes the answer on, and gives back what it holds however it ends. Where the router hands over itself,
+ * a try is two calls, of a prefiller and then of a decoder.
  */
-export class Exchange implements UpstreamHandler, ResponseListener, Timed {
+export class Exchange implements TryOwner, ResponseListener, Timed {
   deadline = Infinity;
   place = -1;
-  private readonly context: ExchangeContext;
-  private readonly inbound: Inbound;
-  private readonly telemetry: PolicyTelemetry;
-  private readonly hardDeadline: number;
-  private tried: Endpoint[] | null = null;
-  private decision: Decision | null = null;
-  private upstream: UpstreamExchange | null = null;
+  readonly context: ExchangeContext;
+  readonly inbound: Inbound;
+  readonly telemetry: PolicyHandoverTelemetry;
+  readonly limits: TimeLimits;
+  private readonly tries: Tries;
+  /** The try under way, or the last one. */
+  private attempt: Try | null = null;
   private answer: ClientAnswer | null = null;
-  private resets = 0;
   private status = 0;
   private firstByteAt = -1;
   private decisionMicroseconds = 0;
@@ -62,24 +54,29 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
   constructor(context: ExchangeContext, inbound: Inbound) {
     this.context = context;
     this.inbound = inbound;
+    this.limits = new TimeLimits(inbound);
+    this.tries = new Tries(context, inbound.policy);
     this.telemetry = context.telemetry.policy(inbound.policy.key);
-    const { timeouts } = inbound.policy;
-    const whole = earliest(timeouts.request, inbound.payload.stream ? 0 : timeouts.nonStreaming);
-    this.hardDeadline = whole === 0 ? Infinity : inbound.startedAt + whole;
   }
 
   start(): void {
+    const { context, inbound } = this;
     this.telemetry.started();
-    this.context.budgetOf(this.inbound.policy).request(this.inbound.startedAt);
-    this.context.deadlines.add(this);
-    this.inbound.response.listener = this;
-    this.try(firstAttempt);
+    context.budgetOf(inbound.policy).request(inbound.startedAt);
+    context.deadlines.add(this);
+    inbound.response.listener = this;
+    const { pair } = inbound;
+    if (this.try(pair === null ? firstAttempt : { ...firstAttempt, pair })) return;
+    // A named pair that cannot take the request is as good as none.
+    if (pair !== null && this.try(firstAttempt)) return;
+    this.fail('no_ready_endpoint', 'no engine is ready for this model; try again soon');
   }
 
   /** The router stops before the answer is complete. */
   cut(): void {
     if (this.done) return;
-    this.upstream?.abort();
+    this.attempt?.abort();
+    this.attempt?.endStage('stopped');
     const message = 'the router is stopping; send the request again';
     if (this.answer?.begun === true) this.breakOff('upstream_reset', message);
     else this.fail('overloaded', message);
@@ -88,15 +85,38 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
   /** The client has left: the engine's work is cancelled. */
   onClose(): void {
     if (this.done) return;
-    this.upstream?.abort();
+    this.attempt?.abort();
+    this.attempt?.endStage('client_left');
     this.finish(499, true);
   }
 
+  onPrefilled(): void {
+    const { attempt } = this;
+    if (attempt === null) return;
+    attempt.report('ok');
+    attempt.endStage('ok');
+    try {
+      attempt.askDecoder();
+      this.deadline = attempt.deadline;
+    } catch (error) {
+      this.stumble(error);
+    }
+  }
+
+  onUnusable(error: UnusableAnswer): void {
+    this.attempt?.abort();
+    this.attempt?.report('server_error');
+    this.attempt?.endStage('unusable');
+    this.fail('upstream_unreachable', `the prefill engine's answer cannot be used: ${error.message}`, error);
+  }
+
   onHead(status: number, headers: readonly string[]): void {
-    const { inbound, decision, context } = this;
-    if (decision === null) return;
+    const { inbound, attempt, context } = this;
+    if (attempt === null) return;
+    const { decision } = attempt;
     this.status = status;
     if (status === 503 && this.retry('Unavailable', 'server_error')) return;
+    if (status === 500 && this.retryRead()) return;
     const { rewriteModel } = decision.backend;
     this.answer = new ClientAnswer(inbound.response, status, headers, {
       requestId: inbound.headers.requestId,
@@ -109,16 +129,17 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
   onData(chunk: Buffer): boolean {
     const { answer } = this;
     if (answer === null) return true;
-    if (this.firstByteAt < 0) this.firstByte();
+    if (this.firstByteAt < 0 && !this.begin(answer, chunk)) return true;
     let flowing: boolean;
     try {
       flowing = answer.write(chunk);
     } catch (error) {
-      this.upstream?.abort();
+      this.attempt?.abort();
       const large = error instanceof AnswerTooLarge;
       const message = large
         ? 'the answer is larger than the router holds to change its model name'
         : "the engine's answer cannot be passed on";
+      this.attempt?.endStage('unusable');
       this.fail('upstream_unreachable', message, error);
       return true;
     }
@@ -129,28 +150,26 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
 
   onEnd(): void {
     if (this.answer === null) return;
-    if (this.firstByteAt < 0) this.firstByte();
-    this.report(this.status >= 500 ? 'server_error' : 'ok');
+    if (this.firstByteAt < 0) this.firstByte(true);
+    this.attempt?.report(this.status >= 500 ? 'server_error' : 'ok');
+    this.attempt?.endStage(isSuccess(this.status) ? 'ok' : 'refused');
     this.answer.end();
     this.finish(this.status, false);
   }
 
   onError(error: UpstreamError): void {
     if (this.answer?.begun === true) {
-      this.report('reset');
+      this.attempt?.failed('reset');
       this.breakOff('upstream_reset', 'the engine failed in the middle of its answer');
       return;
     }
-    if (error.failure === 'connect' || error.failure === 'connect_timeout') {
-      if (this.retry('ConnectFailure', 'connect_failure')) return;
-      this.report('connect_failure');
-      this.fail('upstream_unreachable', 'no engine could be reached', error);
-      return;
-    }
-    this.resets += 1;
-    if (this.retry('Reset', 'reset')) return;
-    this.report('reset');
-    this.fail('upstream_unreachable', 'the engine closed the connection without an answer', error);
+    const { isUnreached } = error;
+    const outcome = isUnreached ? 'connect_failure' : 'reset';
+    if (!isUnreached) this.tries.broke();
+    if (this.retry(isUnreached ? 'ConnectFailure' : 'Reset', outcome)) return;
+    this.attempt?.failed(outcome);
+    const message = isUnreached ? 'no engine could be reached' : 'the engine closed the connection without an answer';
+    this.fail('upstream_unreachable', message, error);
   }
 
   timeOut(): void {
@@ -159,101 +178,105 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
       this.context.deadlines.delete(this);
       return;
     }
-    this.upstream?.abort();
-    const { timeouts } = this.inbound.policy;
+    const { attempt } = this;
+    if (attempt === null) return;
+    attempt.abort();
     if (this.answer?.begun === true) {
-      // A client that does not read is not the engine's fault.
-      if (!this.paused) this.report('timeout');
-      this.breakOff(
-        'upstream_timeout',
-        `the stream was silent for ${timeouts.streamIdle} ms or longer than the policy allows`,
-      );
+      this.silence(attempt);
       return;
     }
-    if (this.deadline < this.hardDeadline && this.retry('Timeout', 'timeout')) return;
-    this.report('timeout');
-    this.fail('upstream_timeout', 'the engine did not answer within the time that the policy allows');
+    if (this.deadline < this.limits.whole && this.retry('Timeout', 'timeout')) return;
+    const who = attempt.prefilling ? 'the prefill engine' : 'the engine';
+    attempt.failed('timeout');
+    this.fail('upstream_timeout', `${who} did not answer within the time that is allowed`);
   }
 
-  private try(attempts: Attempts): void {
+  /** An answer that has begun does not go on. */
+  private silence(attempt: Try): void {
+    // A client that does not read is not the engine's fault.
+    if (!this.paused) attempt.report('timeout');
+    attempt.endStage('timeout');
+    const { streamIdle } = this.inbound.policy.timeouts;
+    this.breakOff('upstream_timeout', `the stream was silent for ${streamIdle} ms or longer than the policy allows`);
+  }
+
+  /**
+   * Decides and sends; false where no engine is left to send to. `transfer` is that of an earlier try, where only
+   * another decoder is wanted.
+   */
+  private try(attempts: Attempts, transfer: Transfer | null = null): boolean {
     try {
-      this.decide(attempts);
+      const decision = this.decide(attempts);
+      if (decision === null) return false;
+      const attempt = new Try(this, decision, transfer);
+      this.attempt = attempt;
+      this.answer = null;
+      this.firstByteAt = -1;
+      attempt.begin();
+      this.deadline = attempt.deadline;
     } catch (error) {
-      if (error instanceof RoutingError) {
-        this.fail(error.code, error.message, error);
-        return;
-      }
-      // A plugin that throws costs this request its answer, not the router its books.
-      this.context.log.error('a decision failed', { policy: this.inbound.policy.key, error: errorText(error) });
-      this.fail('internal_error', 'the router has failed on this request', error);
+      this.stumble(error);
     }
+    return true;
   }
 
-  /** Decides, reserves and sends. */
-  private decide(attempts: Attempts): void {
+  private decide(attempts: Attempts): Decision | null {
     const { context, inbound } = this;
     const { scratch } = context;
     const { payload, model, headers, known } = inbound;
     scratch.describe(payload, { model, headers, known, requestId: headers.requestId });
     const before = context.clock.now();
     const explained = this.explains() ? { ...attempts, explain: true } : attempts;
-    this.decision = context.router.decide(inbound.policy, scratch, explained);
+    const decision = context.router.decide(inbound.policy, scratch, explained);
     this.decisionMicroseconds = (context.clock.now() - before) * 1000;
-    if (this.decision !== null) this.send(this.decision);
-    else if (this.tried !== null) this.fail('upstream_unreachable', 'every engine that was tried has failed');
-    else this.fail('no_ready_endpoint', 'no engine is ready for this model; try again soon');
+    return decision;
   }
 
-  private send({ backend, endpoint }: Decision): void {
-    const { context, inbound } = this;
-    const { connection } = backend.group;
-    const { timeouts } = inbound.policy;
-    const { bytes } = inbound.payload;
-    this.answer = null;
-    this.firstByteAt = -1;
-    this.deadline = this.hardDeadline;
-    if (inbound.payload.stream && timeouts.firstByte > 0) {
-      this.deadline = Math.min(this.hardDeadline, context.clock.now() + timeouts.firstByte);
+  /** A decision or a call could not even be made. */
+  private stumble(error: unknown): void {
+    if (error instanceof RoutingError) {
+      this.fail(error.code, error.message, error);
+      return;
     }
-    const request = {
-      method: 'POST',
-      path: inbound.path + inbound.query,
-      headers: inbound.headers.linesFor(connection.apiKey, connection.forwardAuthorization),
-      body: backend.rewriteModel === null ? bytes : withModel(bytes, backend.rewriteModel),
-      connectTimeout: timeouts.connect,
-    };
-    try {
-      this.upstream = context.upstream.dispatch(context.targets.of(endpoint, connection), request, this);
-    } catch (error) {
-      // The client refuses what an engine could read as two requests.
-      this.fail('invalid_value', 'the query or a header of the request cannot be passed on', error);
-    }
+    // A plugin that throws costs this request its answer, not the router its books.
+    this.context.log.error('a decision failed', { policy: this.inbound.policy.key, error: errorText(error) });
+    this.fail('internal_error', 'the router has failed on this request', error);
   }
 
   /** Moves to another endpoint if the policy allows it; false when this failure is the client's to see. */
-  private retry(cause: RetryCause, outcome: Outcome): boolean {
-    const { decision } = this;
-    if (decision === null) return false;
-    const tried = [...(this.tried ?? []), decision.endpoint];
-    if (!this.mayRetry(cause, tried)) return false;
-    this.report(outcome);
-    this.upstream?.abort();
-    decision.reservation.release();
-    this.tried = tried;
-    this.telemetry.retried();
-    this.try({ ...firstAttempt, tried, backend: decision.backend });
+  private retry(cause: RetryCause, outcome: Exclude<Outcome, 'ok'>, culprits?: readonly Endpoint[]): boolean {
+    const { attempt, tries } = this;
+    if (attempt === null || !tries.allows(cause)) return false;
+    const transfer = attempt.stillReadable(cause);
+    const failed = culprits ?? [attempt.asked];
+    if (transfer === null && !tries.findOther(cause, failed)) return false;
+    attempt.failed(outcome);
+    attempt.abort();
+    attempt.release();
+    const again = { ...firstAttempt, tried: tries.add(failed), backend: attempt.decision.backend };
+    if (this.tryAgain(again, transfer)) this.telemetry.retried();
+    else this.fail('upstream_unreachable', 'every engine that was tried has failed');
     return true;
   }
 
-  private mayRetry(cause: RetryCause, tried: readonly Endpoint[]): boolean {
-    const { context, inbound } = this;
-    const { retries } = inbound.policy;
-    if (tried.length > retries.attempts || !retries.on.includes(cause)) return false;
-    // A prompt that kills two engines must not meet a third.
-    if (cause === 'Reset' && this.resets > 1) return false;
-    if (!context.router.hasOther(inbound.policy, tried)) return false;
-    if (cause === 'ConnectFailure') return true;
-    return context.budgetOf(inbound.policy).take(context.clock.now(), retries.budget);
+  /**
+   * A decoder could not read the prompt. So shows, too, that a prefiller has died since: either is to blame, and the
+   * prefiller alone where there is no pair without both.
+   */
+  private retryRead(): boolean {
+    const { attempt } = this;
+    const prefill = attempt?.readFrom ?? null;
+    if (attempt === null || prefill === null) return false;
+    this.tries.broke();
+    const { asked } = attempt;
+    return this.retry('Reset', 'server_error', [prefill, asked]) || this.retry('Reset', 'server_error', [prefill]);
+  }
+
+  /** On another decoder for the same blocks where there is one, else from the beginning. */
+  private tryAgain(attempts: Attempts, transfer: Transfer | null): boolean {
+    if (transfer !== null && this.try({ ...attempts, prefilled: transfer.prefill }, transfer)) return true;
+    this.attempt?.dropTransfer();
+    return this.try(attempts);
   }
 
   /** Nothing has been sent: the whole answer is an error. */
@@ -263,7 +286,7 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
     const source = code === 'invalid_value' ? 'client' : 'backend';
     const error = new RoutingError(code, message, { source, retryable: source === 'backend', cause });
     const head = ['x-request-id', headers.requestId];
-    if (this.resets > 1) head.push('x-should-retry', 'false');
+    if (this.tries.isPoisonous) head.push('x-should-retry', 'false');
     this.finish(statusOf(code), true);
     if (!response.headersSent) sendError(response, error, head);
     else response.destroy();
@@ -280,34 +303,41 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
   private finish(status: number, broken: boolean): void {
     if (this.done) return;
     this.done = true;
-    const { context, decision, inbound } = this;
+    const { context, attempt, inbound } = this;
     context.deadlines.delete(this);
-    decision?.reservation.release();
-    const { startedAt } = inbound;
+    attempt?.release();
+    attempt?.dropTransfer();
+    this.tell(status, broken);
+    context.ended(inbound.payload.bytes.length);
+  }
+
+  private tell(status: number, broken: boolean): void {
+    const decision = this.attempt === null ? undecided : this.attempt.decision;
     const { promptTokens, completionTokens, cachedTokens } = this.answer?.usage.read() ?? noUsage;
     if (promptTokens > 0) this.learn(cachedTokens < 0 ? null : cachedTokens / promptTokens);
     this.telemetry.finished({
-      group: decision === null ? '' : decision.backend.group.name,
+      group: decision.backend.group.name,
       status,
       broken,
-      duration: context.clock.now() - startedAt,
+      duration: this.context.clock.now() - this.inbound.startedAt,
       timeToFirstToken: this.timeToFirstToken(),
       decisionMicroseconds: this.decisionMicroseconds,
-      estimatedTokens: decision === null ? 0 : decision.promptTokens,
-      estimatedCached: decision === null ? 0 : decision.cachedTokens,
+      estimatedTokens: decision.promptTokens,
+      estimatedCached: decision.cachedTokens,
       promptTokens,
       completionTokens,
       cachedTokens,
     });
-    context.ended(inbound.payload.bytes.length);
   }
 
   /** Tells the prefix source what share of the prompt the engine says it had cached. */
   private learn(cached: number | null): void {
-    const { decision } = this;
-    if (decision === null || this.inbound.policy.profile?.parts.readsHits !== true) return;
-    const { backend, endpoint, cachedTokens, promptTokens } = decision;
-    backend.group.prefixSource.answered(endpoint.slot, cachedTokens / promptTokens, cached);
+    const { attempt, inbound } = this;
+    if (attempt === null || !readsHits(inbound.policy, attempt.decision.backend.group)) return;
+    const { backend, endpoint, handover, cachedTokens, promptTokens } = attempt.decision;
+    // A decoder repeats what its prefiller has told.
+    const { slot } = handover === null ? endpoint : handover.prefill;
+    backend.group.prefixSource.answered(slot, cachedTokens / promptTokens, cached);
   }
 
   /** Only a stream's first byte is its first token; milliseconds, or -1. */
@@ -316,13 +346,18 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
     return this.firstByteAt - this.inbound.startedAt;
   }
 
-  private firstByte(): void {
-    this.firstByteAt = this.context.clock.now();
-    this.decision?.reservation.firstByte();
+  /** The first bytes of an answer have come; false where they lead to another try. */
+  private begin(answer: ClientAnswer, chunk: Buffer): boolean {
+    const isError = answer.isStream && beginsWithError(chunk);
+    if (isError && this.retryRead()) return false;
+    this.firstByte(!isError);
+    return true;
   }
 
-  private report(outcome: Outcome): void {
-    if (this.decision !== null) this.context.feedback.report(this.decision.endpoint.slot, outcome);
+  /** What a decoder refuses it may not have read. */
+  private firstByte(isGood: boolean): void {
+    this.firstByteAt = this.context.clock.now();
+    this.attempt?.firstByte(isGood && isSuccess(this.status));
   }
 
   /** The client is slower than the engine: nothing more is read until it has caught up. */
@@ -335,23 +370,16 @@ export class Exchange implements UpstreamHandler, ResponseListener, Timed {
     if (!this.paused) return;
     this.paused = false;
     this.touch();
-    this.upstream?.resume();
+    this.attempt?.resume();
   }
 
   /** Moves the idle deadline of a stream on; one assignment a chunk. */
   private touch(): void {
-    const { streamIdle } = this.inbound.policy.timeouts;
-    if (this.answer?.isStream !== true || streamIdle === 0) this.deadline = this.hardDeadline;
-    else this.deadline = Math.min(this.hardDeadline, this.context.deadlines.coarseNow + streamIdle);
+    const { limits, context } = this;
+    this.deadline = this.answer?.isStream === true ? limits.nextEvent(context.deadlines.coarseNow) : limits.whole;
   }
 
   private explains(): boolean {
     return this.inbound.headers.debug && this.inbound.policy.debugHeaders;
   }
-}
-
-/** The shorter of two limits, where 0 is none. */
-function earliest(a: number, b: number): number {
-  if (a === 0) return b;
-  return b === 0 ? a : Math.min(a, b);
 }

@@ -4,11 +4,12 @@ import { RoutingError } from '../router/errors.ts';
 import type { EndpointFeedback } from '../router/feedback.ts';
 import { nothingForeknown, type Foreknowledge } from '../router/foreknowledge.ts';
 import type { RoutingPolicy } from '../router/policy.ts';
+import { readsAnyHits } from '../router/profiles.ts';
 import type { Router } from '../router/router.ts';
 import type { TableStore } from '../router/table.ts';
-import type { Telemetry } from '../observability/telemetry.ts';
+import type { HandoverTelemetry } from '../observability/telemetry.ts';
 import { statusOf } from '../openai/answers.ts';
-import { checkJson, checkMethod, servedRoute } from '../openai/admission.ts';
+import { checkAllowed, checkJson, checkMethod, servedRoute } from '../openai/admission.ts';
 import { resolve } from '../openai/resolve.ts';
 import { ScratchRequest } from '../openai/scratch-request.ts';
 import { sendError, sendJson } from './send.ts';
@@ -16,10 +17,14 @@ import { BodyBudget, type BodyLimits } from '../openai/body-budget.ts';
 import { readBody } from './body-reader.ts';
 import type { ExchangeContext } from './context.ts';
 import { Deadlines } from '../router/deadlines.ts';
-import { Exchange, type Inbound } from './exchange.ts';
+import { Exchange } from './exchange.ts';
 import { foreknow } from '../openai/foreknow.ts';
+import { AbortBook } from './handover/abort-book.ts';
+import { namedPair } from './handover/named-pair.ts';
 import type { ClientRequest } from './http/connection.ts';
 import type { Response } from './http/response.ts';
+import type { Inbound } from './inbound.ts';
+import { servePage, type PageHandler } from './page.ts';
 import { modelById, modelList } from '../openai/model-list.ts';
 import { parsePayload } from '../openai/payload.ts';
 import { RequestHeaders } from './request-headers.ts';
@@ -34,12 +39,16 @@ export interface FrontDoorDependencies {
   readonly router: Router;
   readonly upstream: UpstreamClient;
   readonly feedback: EndpointFeedback;
-  readonly telemetry: Telemetry;
+  readonly telemetry: HandoverTelemetry;
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: BodyLimits;
   /** 32 bits that the keys of prompts depend on; the same for all who read one index. */
   readonly promptSecret: number;
+  /** Set in a leader: requests may name the pair that is to serve them, by headers. */
+  readonly pairs?: 'FromHeaders';
+  /** What is answered to a GET of further paths, which are none of an engine's. */
+  readonly pages?: ReadonlyMap<string, PageHandler>;
 }
 
 type InferenceRoute = Extract<Route, { kind: 'inference' }>;
@@ -68,6 +77,7 @@ export class FrontDoor {
       clock,
       log,
       targets: new Targets(),
+      aborts: new AbortBook(clock),
       deadlines: this.deadlines,
       scratch: new ScratchRequest(dependencies.promptSecret),
       budgetOf: (policy) => this.budgetOf(policy),
@@ -92,6 +102,7 @@ export class FrontDoor {
     this.dependencies.upstream.retain(this.context.targets.inTable(table));
     const live = new Set(table.policies.map((policy) => policy.key));
     for (const key of this.budgets.keys()) if (!live.has(key)) this.budgets.delete(key);
+    this.context.aborts.retain(table);
   }
 
   handle(request: ClientRequest, response: Response): void {
@@ -106,7 +117,14 @@ export class FrontDoor {
   private route(request: ClientRequest, response: Response, headers: RequestHeaders): void {
     const { target } = request.head;
     const mark = target.indexOf('?');
-    const route = servedRoute(mark < 0 ? target : target.slice(0, mark));
+    const path = mark < 0 ? target : target.slice(0, mark);
+    const page = this.dependencies.pages?.get(path);
+    if (page !== undefined) {
+      checkAllowed('GET', request.head.method);
+      servePage(page, response, headers.requestId);
+      return;
+    }
+    const route = servedRoute(path);
     checkMethod(route, request.head.method);
     const table = this.dependencies.store.current;
     if (route.kind === 'models') sendJson(response, modelList(table), headers.requestId);
@@ -137,9 +155,10 @@ export class FrontDoor {
     const { store } = this.dependencies;
     const table = store.current;
     const payload = parsePayload(whole.bytes);
-    const { model, policy, profile } = resolve(table, payload.model, whole.headers);
+    const { model, policy } = resolve(table, payload.model, whole.headers);
     const { path } = whole.route;
-    const known = profile.parts.readsHits ? foreknow(policy, { model, path, payload }) : nothingForeknown;
+    const pair = this.dependencies.pairs === 'FromHeaders' ? namedPair(whole.headers, policy) : null;
+    const known = readsAnyHits(policy) ? foreknow(policy, { model, path, payload }) : nothingForeknown;
     const start = (known: Foreknowledge): void => {
       const { headers, query, startedAt } = whole;
       this.launch({
@@ -151,6 +170,7 @@ export class FrontDoor {
         model,
         policy,
         known,
+        pair,
         startedAt,
       });
     };

@@ -4,6 +4,14 @@ const carriage = 0x0d;
 /** Bytes of one event that are held back at most; a longer event goes on in pieces. */
 const heldLimit = 1024 * 1024;
 
+const errorStart = Buffer.from('data: {"error"');
+
+/** Whether the first bytes of a stream are an error instead of an answer: engines send the head before they know. */
+export function beginsWithError(bytes: Buffer): boolean {
+  const { length } = errorStart;
+  return bytes.length >= length && errorStart.compare(bytes, 0, length) === 0;
+}
+
 /**
  * Cuts a stream of server-sent events at event boundaries: only whole events are passed on, so that an error event
  * can follow at any time and stand alone.

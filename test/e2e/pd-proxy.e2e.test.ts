@@ -202,7 +202,7 @@ describe('a router before leaders', () => {
       for (let i = 0; i < 30; i++) {
         const { status, headers } = await world.client.chat(
           'm',
-          { n: i },
+          { seed: i },
           { headers: { 'x-hermes-debug': '1', 'x-request-id': `r${i}` } },
         );
         const [group] = String(headers['x-hermes-endpoint']);

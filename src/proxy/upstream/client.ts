@@ -43,6 +43,11 @@ export class UpstreamError extends Error {
     this.failure = failure;
     this.reused = reused;
   }
+
+  /** Whether there was no connection: the engine knows nothing of the request. */
+  get isUnreached(): boolean {
+    return this.failure === 'connect' || this.failure === 'connect_timeout';
+  }
 }
 
 /**

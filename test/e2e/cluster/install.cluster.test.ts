@@ -34,7 +34,7 @@ describe('config/', () => {
     const items = loadAll(await cluster.mustKubectl(['kustomize', cluster.overlay('default', namespace)])) as Placed[];
     const placed = items.filter(({ metadata }) => metadata.namespace !== undefined);
     expect(placed.map(({ kind }) => kind).sort()).toEqual(
-      ['Deployment', 'Role', 'RoleBinding', 'RoleBinding', 'Service', 'Service', 'ServiceAccount'], // prettier-ignore
+      ['Deployment', 'NetworkPolicy', 'PodDisruptionBudget', 'Role', 'RoleBinding', 'RoleBinding', 'Service', 'Service', 'ServiceAccount'], // prettier-ignore
     );
     for (const { metadata } of placed) expect(metadata).toMatchObject({ namespace });
     for (const { metadata } of placed) expect(metadata.name).toMatch(/^hermes-router/);

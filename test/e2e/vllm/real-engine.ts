@@ -3,12 +3,15 @@ import { fileURLToPath } from 'node:url';
 import { get } from '../testkit/router.ts';
 import { until } from '../testkit/until.ts';
 import { quietPort } from '../testkit/ports.ts';
+import type { Connector } from './connectors.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const folder = here('../../../.cache/vllm');
 
-/** Milliseconds for an engine to load; two of them share the machine. */
+/** Milliseconds for an engine to load; some of them share the machine. */
 const patience = 300_000;
+/** Blocks that an engine has for KV: of those that `serve.sh` asks for, vLLM keeps one for itself. */
+const kvBlocks = 127;
 
 /** Installs vLLM and its model; some minutes the first time, nothing after that. */
 export function install(): void {
@@ -24,7 +27,7 @@ export class RealEngine {
   private output = '';
   private readonly exited: Promise<void>;
 
-  private constructor([port, events, replay]: readonly number[]) {
+  private constructor([port, events, replay]: readonly number[], connector: Connector | null) {
     this.address = `127.0.0.1:${port}`;
     this.kvEvents = { events: `tcp://*:${events}`, replay: `tcp://*:${replay}` };
     const publisher = {
@@ -35,34 +38,51 @@ export class RealEngine {
       topic: 'kv-events',
     };
     const flags = ['--kv-events-config', JSON.stringify(publisher)];
+    if (connector !== null) flags.push('--kv-transfer-config', JSON.stringify(connector.config));
     this.process = spawn(here('serve.sh'), [folder, String(port), ...flags], {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...connector?.env },
     });
     for (const stream of [this.process.stdout, this.process.stderr])
       stream?.setEncoding('utf8').on('data', (text: string) => (this.output = (this.output + text).slice(-4000)));
     this.exited = new Promise((resolve) => this.process.on('close', () => resolve()));
   }
 
-  static async start(): Promise<RealEngine> {
+  static async start(connector: Connector | null = null): Promise<RealEngine> {
     // vLLM does not tell which port it got when it is asked for any.
-    const engine = new RealEngine([await quietPort(), await quietPort(), await quietPort()]);
-    await until('vLLM is up', () => engine.isUp(), patience);
-    return engine;
+    const engine = new RealEngine([await quietPort(), await quietPort(), await quietPort()], connector);
+    try {
+      await until('vLLM is up', () => engine.isUp(), patience);
+      return engine;
+    } catch (error) {
+      await engine.kill();
+      throw error;
+    }
   }
 
   /** Ends it and its workers without their good-byes. */
   async kill(): Promise<void> {
-    const { pid, exitCode, signalCode } = this.process;
-    if (pid !== undefined && exitCode === null && signalCode === null) process.kill(-pid, 'SIGKILL');
+    this.signal('SIGKILL');
     await this.exited;
   }
 
-  /** A gauge of the engine, all series summed. */
+  /** Sends a signal to it and its workers: SIGSTOP hangs it, SIGCONT lets it go on. */
+  signal(signal: NodeJS.Signals): void {
+    const { pid, exitCode, signalCode } = this.process;
+    if (pid !== undefined && exitCode === null && signalCode === null) process.kill(-pid, signal);
+  }
+
+  /** A gauge, counter, or the `_sum` or `_count` of a histogram of the engine, all series summed. */
   async gauge(name: string): Promise<number> {
     const { text } = await get(`http://${this.address}/metrics`);
     const series = text.split('\n').filter((line) => line.startsWith(`${name}{`));
     return series.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  }
+
+  /** Blocks that requests have, or that wait to be read by a decoder; what is only cached does not count. */
+  async blocksInUse(): Promise<number> {
+    return Math.round((await this.gauge('vllm:kv_cache_usage_perc')) * kvBlocks);
   }
 
   private async isUp(): Promise<boolean> {
