@@ -19,8 +19,7 @@ export async function nixl(role: 'kv_producer' | 'kv_consumer', lease = 30): Pro
       kv_connector: 'NixlConnector',
       kv_role: role,
       kv_buffer_device: 'cpu',
-      // Threads of NIXL's own would contend with the engine's for a lock.
-      kv_connector_extra_config: { kv_lease_duration: lease, num_threads: 0 },
+      kv_connector_extra_config: { kv_lease_duration: lease },
     },
     env: {
       VLLM_NIXL_SIDE_CHANNEL_HOST: '127.0.0.1',
