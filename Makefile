@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 INSTALLED := node_modules/.installed
 
-.PHONY: help demo test unit e2e e2e-cluster e2e-slow e2e-kind e2e-vllm bench bench-controller bench-proxy bench-decision bench-upstream bench-demo bench-indexer bench-kv-awareness bench-epp bench-handover bench-pd generate verify lint fmt clean
+.PHONY: help demo test unit e2e e2e-cluster e2e-slow e2e-kind e2e-vllm bench bench-controller bench-proxy bench-decision bench-upstream bench-demo bench-indexer bench-kv-awareness bench-epp bench-handover bench-pd package image generate verify lint fmt clean
 
 help: ## Show this.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -71,6 +71,12 @@ bench-pd: $(INSTALLED) ## Policies for pairs of prefiller and decoder, in simula
 
 bench-demo: $(INSTALLED) ## The demo's workloads over five seeds.
 	node bench/demo/run.ts
+
+package: $(INSTALLED) ## An npm package of built JavaScript.
+	npm pack
+
+image: $(INSTALLED) ## The container image as an OCI archive, .cache/image.tar, without a Docker engine.
+	node --disable-warning=ExperimentalWarning scripts/image/oci.ts .cache/image.tar
 
 generate: $(INSTALLED) ## CRDs and reference docs from src/api and src/policies.
 	node scripts/generate.ts

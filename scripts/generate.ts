@@ -1,27 +1,33 @@
-// Writes what follows from src/api (CRDs and reference docs) and src/indexer/serve (its OpenAPI description). With --check, exits 1 when a file is not current.
+// Writes what follows from src/api (CRDs, reference docs, values that charts take) and src/indexer/serve (its OpenAPI
+// description). With --check, exits 1 when a file is not current.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { dump } from 'js-yaml';
-import { customResourceDefinition } from '../src/api/crd.ts';
+import { customResourceDefinition, type Json } from '../src/api/crd.ts';
 import { pickerConfigPage } from '../src/api/endpoint-picker-config-reference.ts';
 import { kinds } from '../src/api/kinds.ts';
 import { policiesPage, resourcePage } from '../src/api/reference.ts';
 import { group } from '../src/api/resource.ts';
 import { openApiDocument } from '../src/indexer/serve/openapi.ts';
 import manifest from '../package.json' with { type: 'json' };
+import { chartSchemas } from './chart-schemas.ts';
+import { metricsPage } from './metrics-reference.ts';
 
 /** Text of every generated file by its path in the project. */
 export function generatedFiles(): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
   for (const kind of kinds) {
-    const crd = dump(customResourceDefinition(kind), { lineWidth: 120, noRefs: true });
-    const text = `# Generated from src/api by scripts/generate.ts; do not edit.\n${crd}`;
+    const crd = customResourceDefinition(kind);
+    const text = crdText(crd);
     files.set(`crds/${group}_${kind.plural}.yaml`, text);
     // kustomize reads no file from outside of its own folder.
     files.set(`config/crd/${group}_${kind.plural}.yaml`, text);
+    files.set(`charts/hermes-router-crds/templates/${group}_${kind.plural}.yaml`, templateText(kept(crd)));
     files.set(`docs/reference/${kind.singular}.md`, resourcePage(kind));
   }
+  for (const [path, text] of chartSchemas()) files.set(path, text);
   files.set('docs/reference/policies.md', policiesPage());
+  files.set('docs/reference/metrics.md', metricsPage());
   files.set('docs/reference/endpoint-picker-config.md', pickerConfigPage());
   const openApi = dump(openApiDocument(manifest.version), { lineWidth: 120, noRefs: true });
   files.set(
@@ -29,6 +35,23 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     `# Generated from src/indexer/serve by scripts/generate.ts; do not edit.\n${openApi}`,
   );
   return files;
+}
+
+function crdText(crd: Json): string {
+  return `# Generated from src/api by scripts/generate.ts; do not edit.\n${dump(crd, { lineWidth: 120, noRefs: true })}`;
+}
+
+/** A CRD that `helm uninstall` leaves, and with it all its objects. */
+function kept(crd: Json): Json {
+  const { metadata, ...rest } = crd as { readonly metadata: { readonly [key: string]: Json } };
+  return { ...rest, metadata: { ...metadata, annotations: { 'helm.sh/resource-policy': 'keep' } } };
+}
+
+/** As a template of Helm, which would take two braces for an action. */
+function templateText(crd: Json): string {
+  const text = crdText(crd);
+  if (text.includes('{{')) throw new Error('a CRD holds {{, which Helm would take for an action');
+  return text;
 }
 
 /** Paths of generated files that are missing or differ. */

@@ -108,7 +108,10 @@ describe('serve', () => {
     expect((await client.chat('m')).status).toBe(200);
     await apply(byStrategy('KVAware'));
     await untilSaid('rp', 'ResolvedRefs', 'False/UnsupportedInMode');
-    await until('nobody answers', async () => (await client.chat('m')).status === 503);
+    await until('nobody answers', async () => (await client.chat('m')).status === 503).catch(async (error: unknown) => {
+      const { status, text } = await client.chat('m');
+      throw new Error(`${String(error)}; ${status} ${text} ${JSON.stringify(await operator.table())}`);
+    });
     // With another backend that the strategy can place requests in, that one has them all.
     const single = discoveredGroup('h', byPods().replace('{app: engine}', '{app: engine, single: "yes"}'));
     await cluster.mustKubectl(['label', 'pod', 'a-d0', 'single=yes', '-n', place.namespace]);
