@@ -62,6 +62,7 @@ function busy(): Traffic {
         estimatedTokens: 10, estimatedCached: 5, promptTokens: 12, completionTokens: 4, cachedTokens: 8,
       }); // prettier-ignore
     }
+    traffic.policy(key).stageEnded('decode', 'ok');
   }
   traffic.refused(404);
   return traffic;
