@@ -4,11 +4,11 @@ import { expositionOf, metricGroups, type Command, type Metric } from '../../scr
 import type { SimEngine } from '../../src/sim/server.ts';
 import { Client } from './testkit/client.ts';
 import { publishing, RunningIndexer } from './testkit/indexer.ts';
-import { ManifestFolder, policy } from './testkit/manifests.ts';
+import { group, ManifestFolder, policy } from './testkit/manifests.ts';
 import { pairedGroup } from './testkit/pairs.ts';
 import { HermesProcess } from './testkit/process.ts';
 import { get, metricAt, startRouter } from './testkit/router.ts';
-import { RunningLeader } from './testkit/running-leader.ts';
+import { RunningLeader } from './testkit/leader.ts';
 import { closeAll, startEngines } from './testkit/sim.ts';
 import { until } from './testkit/until.ts';
 
@@ -24,6 +24,8 @@ afterEach(async () => {
   await closeAll(engines);
 });
 
+const liveStreams = 'hermes_kv_event_streams';
+const live = 'phase="live"';
 const ours = /^(hermes|inference)_/;
 
 /** What the page says that a command has, resources coming from files. */
@@ -121,10 +123,23 @@ describe('the metrics on the page are those of', () => {
   });
 });
 
-const liveStreams = 'hermes_kv_event_streams';
-const live = 'phase="live"';
+it('what alerts of faulty resources go by: a version that is not valid, files that were refused, and good again', async () => {
+  const served = group('m', [engines[0].address]);
+  const router = await startRouter([served, policy('m')]);
+  ends.push(() => router.stop());
+  const read = async () => ({
+    lastGood: await metricAt(router.metrics, 'hermes_last_good_in_force'),
+    faulty: await metricAt(router.metrics, 'hermes_config_reloads_total', 'result="faulty"'),
+  });
+  expect(await read()).toEqual({ lastGood: 0, faulty: 0 });
+  router.manifests.write('all.yaml', [served, policy('m', { strategy: { type: 'NoSuch' } })]);
+  await until('the fault is counted', async () => (await read()).faulty > 0);
+  expect((await read()).lastGood).toBe(1);
+  router.manifests.write('all.yaml', [served, policy('m')]);
+  await until('all is well again', async () => (await read()).lastGood === 0);
+});
 
-it('the page of a group without a cluster leaves out what only an operator has', () => {
+it('what is promised without a cluster leaves out what only an operator has', () => {
   expect(promised('serve', 'metrics').has('hermes_leader')).toBe(false);
   const all = metricGroups().flatMap(({ metrics }) => metrics.map(({ name }) => name));
   expect(all).toContain('hermes_leader');
