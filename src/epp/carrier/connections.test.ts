@@ -186,6 +186,22 @@ describe('peers that misbehave', () => {
     expect(rig.carrier.calls).toBe(0);
   });
 
+  it('so does one of calls that we are made to reset', async () => {
+    await start({});
+    const socket = await rig.tcp();
+    const closed = ended(socket);
+    socket.write(hello);
+    const block: Buffer[] = [];
+    // A window that grows by nothing is a fault of its stream.
+    const fault = (stream: number): Buffer => frame(FrameType.windowUpdate, 0, stream, Buffer.alloc(4));
+    for (let call = 0; call < 25_000; call += 1) block.push(openCall(2 * call + 1), fault(2 * call + 1));
+    socket.write(Buffer.concat(block));
+    await closed;
+    expect(rig.faults.map((fault) => fault.message)).toEqual(['a peer resets its calls too fast']);
+    expect(rig.calls.length).toBeLessThan(22_000);
+    expect(rig.calls.filter((call) => call.closes.length !== 1)).toEqual([]);
+  });
+
   it('streams of frames with bytes changed cost at most their connection; no call is left, none is closed twice', async () => {
     await start(echo);
     const kept = new ClientCall(rig.connect()).send(Buffer.from('0'));

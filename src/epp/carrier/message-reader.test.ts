@@ -53,6 +53,16 @@ describe('MessageReader', () => {
     expect(reader.next()?.buffer).toBe(chunk.buffer);
   });
 
+  it('reads a part of a chunk, and what is kept of it after the chunk has gone', () => {
+    const chunk = Buffer.concat([Buffer.of(9, 9), framed(Buffer.from('abc')), framed(Buffer.from('de')), Buffer.of(9)]);
+    const reader = new MessageReader();
+    reader.feed(chunk, 2, chunk.length - 1);
+    expect(reader.next()?.toString()).toBe('abc');
+    reader.keep();
+    chunk.fill(9);
+    expect([reader.next()?.toString(), reader.next(), reader.incomplete]).toEqual(['de', null, false]);
+  });
+
   it.each([
     ['after a byte of the prefix', 1],
     ['after the prefix', 5],

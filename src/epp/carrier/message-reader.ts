@@ -24,8 +24,10 @@ export class FrameError extends Error {
  * message that lies in one chunk is a view of it; others are put together.
  */
 export class MessageReader {
+  /** What is to be read is chunk[at, end). */
   private chunk: Buffer = nothing;
   private at = 0;
+  private end = 0;
   /** How much of the prefix was read, and what it said so far. */
   private prefix = 0;
   private length = 0;
@@ -33,10 +35,18 @@ export class MessageReader {
   private partial: Buffer | null = null;
   private filled = 0;
 
-  /** Takes a chunk; only after `next` has returned null. */
-  feed(chunk: Buffer): void {
+  /** Takes chunk[start, end); only after `next` has returned null. */
+  feed(chunk: Buffer, start = 0, end = chunk.length): void {
     this.chunk = chunk;
-    this.at = 0;
+    this.at = start;
+    this.end = end;
+  }
+
+  /** Copies what has not been read: the chunk belongs to somebody else from now on. */
+  keep(): void {
+    const { chunk, at, end } = this;
+    if (at < end) this.feed(Buffer.from(chunk.subarray(at, end)));
+    else this.chunk = nothing;
   }
 
   /** Whether the peer stopped within a message. */
@@ -53,7 +63,7 @@ export class MessageReader {
   private readPrefix(): boolean {
     const { chunk } = this;
     while (this.prefix < prefixBytes) {
-      if (this.at === chunk.length) return false;
+      if (this.at === this.end) return false;
       const byte = chunk[this.at++] ?? 0;
       if (this.prefix > 0) this.length = this.length * 256 + byte;
       else if (byte !== 0) throw new FrameError(GrpcStatus.unimplemented, 'compressed messages are not supported');
@@ -67,18 +77,18 @@ export class MessageReader {
   }
 
   private begin(): Buffer | null {
-    const { chunk, at, length } = this;
-    if (chunk.length - at >= length) {
+    const { chunk, at, end, length } = this;
+    if (end - at >= length) {
       this.at = at + length;
       return this.finish(chunk.subarray(at, this.at));
     }
-    this.partial = Buffer.allocUnsafeSlow(Math.min(length, Math.max(firstBytes, chunk.length - at)));
+    this.partial = Buffer.allocUnsafeSlow(Math.min(length, Math.max(firstBytes, end - at)));
     this.filled = 0;
     return this.fill(this.partial);
   }
 
   private fill(partial: Buffer): Buffer | null {
-    const taken = Math.min(this.length - this.filled, this.chunk.length - this.at);
+    const taken = Math.min(this.length - this.filled, this.end - this.at);
     const room = this.grown(partial, this.filled + taken);
     this.chunk.copy(room, this.filled, this.at, this.at + taken);
     this.at += taken;

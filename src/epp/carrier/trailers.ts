@@ -1,27 +1,37 @@
-import type { ServerHttp2Stream } from 'node:http2';
+import { encodeBlock } from './http2/hpack-encoder.ts';
+import { GrpcStatus } from './carrier.ts';
 
-/** Options of a response that is its trailers, which then stand among its headers. */
-export const trailersOnly = Object.freeze({ endStream: true, sendDate: false });
+const grpcHeaders = [
+  [':status', '200'],
+  ['content-type', 'application/grpc'],
+] as const;
 
-/** Answers a stream that is no call with a status of gRPC, or of HTTP where the peer does not speak gRPC. */
-export function refuse(
-  stream: ServerHttp2Stream,
-  headers: { ':status': number; [name: string]: string | number },
-): void {
-  stream.on('error', () => undefined);
-  stream.respond(headers, trailersOnly);
-  // What the peer still says is read by nobody.
-  stream.resume();
-  if (!stream.endAfterHeaders) setImmediate(close, stream);
+/** Header blocks that are sent often, made once. */
+export const responseHeaders = encodeBlock(grpcHeaders);
+const okTrailers = encodeBlock(statusFields(GrpcStatus.ok, ''));
+export const methodNotAllowed = encodeBlock([[':status', '405']]);
+export const unsupportedMediaType = encodeBlock([[':status', '415']]);
+export const unknownMethod = trailersOnly(GrpcStatus.unimplemented, 'unknown method');
+
+/** The trailers of a call that has been answered. */
+export function trailers(status: number, message: string): Uint8Array {
+  if (status === GrpcStatus.ok && message === '') return okTrailers;
+  return encodeBlock(statusFields(status, message));
 }
 
-/** Resets a stream without an error. What was to be sent and has not been by then is lost. */
-export function close(stream: ServerHttp2Stream): void {
-  stream.close();
+/** The header block of an answer that is its trailers. */
+export function trailersOnly(status: number, message: string): Uint8Array {
+  return encodeBlock([...grpcHeaders, ...statusFields(status, message)]);
+}
+
+function statusFields(status: number, message: string): [string, string][] {
+  const fields: [string, string][] = [['grpc-status', String(status)]];
+  if (message !== '') fields.push(['grpc-message', percentEncoded(message)]);
+  return fields;
 }
 
 /** The form of `grpc-message`: UTF-8 with all but printable ASCII as %XX. */
-export function percentEncoded(text: string): string {
+function percentEncoded(text: string): string {
   if (/^[ -$&-~]*$/.test(text)) return text;
   let encoded = '';
   for (const byte of Buffer.from(text)) {
