@@ -1,5 +1,6 @@
 import type { ResourceSnapshot } from '../controller/resource-snapshot.ts';
 import type { Verdict } from '../controller/conditions.ts';
+import { effectiveProfile } from '../controller/status/effective-profile.ts';
 import { histogramSamples } from '../observability/histogram.ts';
 import { eventGauges, indexGauges, missGauge, storeGauges, streamGauge } from './kv/gauges.ts';
 import type { GaugeSource } from '../observability/metrics.ts';
@@ -17,13 +18,13 @@ export function tableView(
   return {
     generation: table.generation,
     models: table.models,
-    policies: table.policies.map(({ key, match, backends, profile, timeouts, retries }) => ({
-      policy: key,
-      match,
-      backends: backends.map(({ group, weight, rewriteModel }) => ({ group: group.key, weight, rewriteModel })),
-      effectiveProfile: profile?.parts.description ?? null,
-      timeouts,
-      retries,
+    policies: table.policies.map((policy) => ({
+      policy: policy.key,
+      match: policy.match,
+      backends: policy.backends.map(({ group, weight, rewriteModel }) => ({ group: group.key, weight, rewriteModel })),
+      effectiveProfile: effectiveProfile(policy),
+      timeouts: policy.timeouts,
+      retries: policy.retries,
     })),
     groups: [...table.groups.values()].map(({ key, models }) => ({
       group: key,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Fault } from '../../src/sim/faults.ts';
-import { errorOf, type EventStream } from './testkit/client.ts';
+import { isClear, judgeStream } from './testkit/clear.ts';
 import { policy } from './testkit/manifests.ts';
 import { Chance } from './testkit/mutations.ts';
 import { PairedEngines } from './testkit/paired-engines.ts';
@@ -119,21 +119,4 @@ async function askOnce(chance: Chance): Promise<string | null> {
   } catch (error) {
     return leaves ? null : `no answer: ${String(error)}`;
   }
-}
-
-function judgeStream(stream: EventStream, left: boolean): string | null {
-  if (left && stream.broken) return null;
-  if (stream.status !== 200)
-    return isClear(stream.status, errorOf(stream.text).type) ? null : `${stream.status} ${stream.text}`;
-  const last = stream.events.at(-1) ?? '';
-  const clear = stream.broken ? errorOf(last).type === 'upstream_error' : last === '[DONE]';
-  return clear ? null : `${stream.broken ? 'broken' : 'ended'} after ${stream.text.slice(-300)}`;
-}
-
-/** A good answer, the engine's own failure, or the router's word that no pair could be brought to answer. */
-function isClear(status: number, type: string | undefined): boolean {
-  if (status === 200) return true;
-  if (status === 500) return type === 'InternalServerError';
-  if (status === 503) return type === 'ServiceUnavailableError' || type === 'service_unavailable';
-  return (status === 502 || status === 504) && type === 'upstream_error';
 }

@@ -34,9 +34,9 @@ The leader of a prefill/decode group: it takes a request, lets a prefiller compu
 Which ones, the headers x-openfuyao-prefill-pod-address-port and x-openfuyao-decode-pod-address-port say when both are
 there; else it balances by itself. Serves /v1/completions, /v1/chat/completions, /health, /listEndPoints, /metrics.
 
-  --backend-group NAME        BackendGroup with topology PrefillDecode; may be left out where there is one only
-  --pd-group ID               the group's id, where the BackendGroup or the namespace has several
-  --selector KEY=VALUE,...    in a cluster without BackendGroups: labels of the Pods, besides their group's
+  --backend-group NAME        BackendGroup with topology PrefillDecode; with --manifests the only one by default
+  --pd-group ID               the group's id: Pods with this label, or of the BackendGroup this group only
+  --selector KEY=VALUE,...    in a cluster, without a BackendGroup: further labels of the Pods
   --target-port N             their port (${defaults['target-port']})
   --manifests DIR             folder of .yaml, .yml and .json files; no cluster needed
   --kubeconfig FILE           cluster to ask (in a pod: its own; else $KUBECONFIG or ~/.kube/config)

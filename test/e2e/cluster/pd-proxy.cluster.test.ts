@@ -1,4 +1,6 @@
 // A group's leader on a real API server: with the rights of config/pd-proxy, whose engines come and go.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { get } from '../testkit/router.ts';
 import { until } from '../testkit/until.ts';
@@ -48,6 +50,29 @@ describe('config/pd-proxy', () => {
     ]);
     expect(found.trim().split('\n')).toHaveLength(1);
   });
+
+  it('makes a leader for each group of a namespace, by the overlay that the guide shows', async () => {
+    const namespace = await cluster.namespace();
+    for (const id of ['b', 'c']) {
+      const overlay = cluster.overlay('pd-proxy', namespace);
+      const file = join(overlay, 'kustomization.yaml');
+      const pairs = { app: 'qwen3-8b-pd', 'openfuyao.com/pdGroupID': id };
+      const own = { nameSuffix: `-${id}`, labels: [{ pairs, includeSelectors: true }] };
+      writeFileSync(file, JSON.stringify({ ...(JSON.parse(readFileSync(file, 'utf8')) as object), ...own }));
+      expect(await cluster.kubectl(['apply', '-k', overlay])).toMatchObject({ code: 0, stderr: '' });
+    }
+    for (const id of ['b', 'c']) {
+      const labels = `app=qwen3-8b-pd,openfuyao.com/pdRole=leader,openfuyao.com/pdGroupID=${id}`;
+      await until(`group ${id} has one leader`, async () => {
+        const found = await cluster.mustKubectl(['get', 'pods', '-n', namespace, '-l', labels, '-o', 'name']);
+        return new RegExp(`^pod/hermes-router-pd-proxy-${id}-\\S+\n$`).test(found);
+      });
+      const subject = '{.roleRef.name} {.subjects[0].name} {.subjects[0].namespace}';
+      const name = `hermes-router-pd-proxy-${id}`;
+      const args = ['get', 'rolebinding', name, '-n', namespace, '-o', `jsonpath=${subject}`];
+      expect(await cluster.mustKubectl(args)).toBe(`${name} ${name} ${namespace}`);
+    }
+  });
 });
 
 describe('the leader of --pd-group', () => {
@@ -65,8 +90,10 @@ describe('the leader of --pd-group', () => {
     expect((await leader.client.chat('m')).status).toBe(200);
     const after = fleet.requests('a-p0', 'a-d0', 'b-p0', 'b-d0');
     expect(after.map((count, i) => count - before[i])).toEqual([2, 2, 0, 0]);
-    const rights = comparedRights(cluster.requests(since, { user: user() }), grantedRights(['pd-proxy/role.yaml']));
-    expect(rights).toEqual({ unused: [], missing: [] });
+    const rights = () =>
+      comparedRights(cluster.requests(since, { user: user() }), grantedRights(['pd-proxy/role.yaml']));
+    await until('all rights are used', () => rights().unused.length === 0).catch(() => undefined);
+    expect(rights()).toEqual({ unused: [], missing: [] });
     // Nor does it ask for what only a cluster with our CRDs has.
     const asked = cluster.requests(since, { user: user() }).map(({ resource }) => resource);
     expect([...new Set(asked)]).toEqual(['pods']);
@@ -143,7 +170,7 @@ describe('the leader of --selector', () => {
 });
 
 describe('the leader of --backend-group', () => {
-  beforeEach(() => placed('pd-proxy/backend-group'));
+  beforeEach(() => placed('pd-proxy-backend-group'));
 
   const group = (name: string, discovery: string, spec = ''): string => `
 apiVersion: hermes-router.io/v1alpha1
@@ -167,7 +194,7 @@ spec:
     cluster.needsOwn(context);
     const since = cluster.markRequests();
     const rights = () => {
-      const granted = grantedRights(['pd-proxy/role.yaml', 'pd-proxy/backend-group/role.yaml']);
+      const granted = grantedRights(['pd-proxy/role.yaml', 'pd-proxy-backend-group/role.yaml']);
       return comparedRights(cluster.requests(since, { user: user() }), granted);
     };
     await pods.run('a-p0', 'a-d0', 'b-p0', 'b-d0');
@@ -187,7 +214,7 @@ spec:
     const outside = 'kvCache: {type: Manager, manager: {url: "http://10.0.0.1:1"}}';
     await apply(group('qwen3-8b-pd', pool, outside));
     kept(await LeaderProcess.start(place, ['--backend-group', 'qwen3-8b-pd']));
-    await until(`all rights are used`, () => rights().unused.length === 0).catch(() => undefined);
+    await until('all rights are used', () => rights().unused.length === 0).catch(() => undefined);
     expect(rights()).toEqual({ unused: [], missing: [] });
   });
 
