@@ -12,6 +12,7 @@ import type { RetryCause } from '../router/policy.ts';
 import { readsHits } from '../router/profiles.ts';
 import { AnswerTooLarge, ClientAnswer } from './client-answer.ts';
 import type { ExchangeContext } from './context.ts';
+import { lengthOfRole } from './handover/opening.ts';
 import type { UnusableAnswer } from './handover/prefill-answer.ts';
 import type { Transfer } from './handover/transfer.ts';
 import type { ResponseListener } from './http/response.ts';
@@ -45,6 +46,8 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
   /** The try under way, or the last one. */
   private attempt: Try | null = null;
   private answer: ClientAnswer | null = null;
+  /** A decoder's first event that says no more than who speaks: held back until the next one. */
+  private opening: Buffer | null = null;
   private status = 0;
   private firstByteAt = -1;
   private decisionMicroseconds = 0;
@@ -129,10 +132,11 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
   onData(chunk: Buffer): boolean {
     const { answer } = this;
     if (answer === null) return true;
-    if (this.firstByteAt < 0 && !this.begin(answer, chunk)) return true;
+    const bytes = this.firstByteAt < 0 ? this.begin(answer, chunk) : chunk;
+    if (bytes === null) return true;
     let flowing: boolean;
     try {
-      flowing = answer.write(chunk);
+      flowing = answer.write(bytes);
     } catch (error) {
       this.attempt?.abort();
       const large = error instanceof AnswerTooLarge;
@@ -151,6 +155,7 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
   onEnd(): void {
     if (this.answer === null) return;
     if (this.firstByteAt < 0) this.firstByte(true);
+    if (this.opening !== null) this.answer.write(this.opening);
     this.attempt?.report(this.status >= 500 ? 'server_error' : 'ok');
     this.attempt?.endStage(isSuccess(this.status) ? 'ok' : 'refused');
     this.answer.end();
@@ -211,6 +216,7 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
       const attempt = new Try(this, decision, transfer);
       this.attempt = attempt;
       this.answer = null;
+      this.opening = null;
       this.firstByteAt = -1;
       attempt.begin();
       this.deadline = attempt.deadline;
@@ -346,12 +352,23 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
     return this.firstByteAt - this.inbound.startedAt;
   }
 
-  /** The first bytes of an answer have come; false where they lead to another try. */
-  private begin(answer: ClientAnswer, chunk: Buffer): boolean {
-    const isError = answer.isStream && beginsWithError(chunk);
-    if (isError && this.retryRead()) return false;
+  /** The first bytes of an answer have come: what is to be passed on; null where that is nothing yet, or another try. */
+  private begin(answer: ClientAnswer, chunk: Buffer): Buffer | null {
+    if (answer.isStream && this.attempt?.readFrom !== null) return this.beginReading(chunk);
+    this.firstByte(true);
+    return chunk;
+  }
+
+  /** The same of a decoder's stream, which begins before the blocks are there. */
+  private beginReading(chunk: Buffer): Buffer | null {
+    const bytes = this.opening === null ? chunk : Buffer.concat([this.opening, chunk]);
+    const role = lengthOfRole(bytes);
+    this.opening = role > 0 && role === bytes.length ? bytes : null;
+    if (this.opening !== null) return null;
+    const isError = beginsWithError(bytes.subarray(role));
+    if (isError && this.retryRead()) return null;
     this.firstByte(!isError);
-    return true;
+    return bytes;
   }
 
   /** What a decoder refuses it may not have read. */

@@ -208,6 +208,21 @@ describe('a decoder that', () => {
     expect(total('a-p0', 'b-p0')).toBe(2);
   });
 
+  it('says so in a chat once it has said who speaks: another pair does all of it', async () => {
+    await serve({ a: [1, 1], b: [1, 1] });
+    const failed: Script = (_seen, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n', () => {
+        response.end('data: {"error":{"message":"Internal server error","code":500}}\n\ndata: [DONE]\n\n');
+      });
+    };
+    script(['a-d0', 'b-d0'], once(failed, echo));
+    const stream = await (await world.client.stream('m')).drain();
+    expect([stream.status, stream.broken, stream.events.at(-1)]).toEqual([200, false, '[DONE]']);
+    expect(stream.text).not.toContain('Internal server error');
+    expect(total('a-p0', 'b-p0')).toBe(2);
+  });
+
   it('fails for every pair: the engine’s own words in the end', async () => {
     await serve({ a: [1, 1], b: [1, 1], c: [1, 1] });
     const failed = { error: { message: 'Internal server error', type: 'InternalServerError', param: null, code: 500 } };

@@ -57,7 +57,6 @@ describe('what a prefiller is sent', () => {
       stream_options: { include_usage: true },
       max_tokens: 99,
       min_tokens: 5,
-      n: 3,
       seed: 7,
     };
     const stream = await (await world.client.stream('m', fields)).drain();
@@ -91,6 +90,21 @@ describe('what a prefiller is sent', () => {
     expect(decoder.last.body.replace(`"kv_transfer_params":${told},`, '')).toBe(text);
   });
 });
+
+it.each([
+  ['several answers', { n: 3 }],
+  ['several prompts', { prompt: ['a', 'b'] }],
+])(
+  'a request for %s is no prefiller’s: blocks that are read twice may be another request’s by then',
+  async (_what, fields) => {
+    const { prefiller, decoder } = await pair();
+    const { messages, ...body } = chatBody('m') as { messages: unknown };
+    const [path, asked] = 'n' in fields ? ['chat/completions', { ...body, messages }] : ['completions', body];
+    expect((await world.client.post(`/v1/${path}`, { ...asked, ...fields })).status).toBe(200);
+    expect(prefiller.seen).toEqual([]);
+    expect(JSON.parse(decoder.last.body)).toEqual({ ...asked, ...fields });
+  },
+);
 
 describe('what a decoder is sent', () => {
   it('is the whole request, and what the prefiller has told as its bytes are', async () => {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EnvoyWorld } from './envoy/world.ts';
 import { Client } from './testkit/client.ts';
-import { RunningLeader } from './testkit/running-leader.ts';
+import { RunningLeader } from './testkit/leader.ts';
 import { policy } from './testkit/manifests.ts';
 import { PairedEngines, type EngineStarter, type GroupShape } from './testkit/paired-engines.ts';
 import { pairedGroup, type PairMember } from './testkit/pairs.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { echo, sendObject, type ScriptedEngine, type Script } from './testkit/engine.ts';
-import { RunningLeader } from './testkit/running-leader.ts';
+import { RunningLeader } from './testkit/leader.ts';
 import { policy } from './testkit/manifests.ts';
 import { pairedGroup, type PairMember } from './testkit/pairs.ts';
 import { get, reasonOf } from './testkit/router.ts';

@@ -4,7 +4,7 @@ import { ManualClock } from '../../../test/fixtures/manual-clock.ts';
 import type { RetryCause } from '../../router/policy.ts';
 import { Flag } from '../../router/states.ts';
 import {
-  ask, books, chunk, emptyBooks, errorOf, events, json, open, reset, silent, streamHead, until, type Door, type DoorOptions,
+  ask, books, chunk, emptyBooks, errorOf, events, json, lastChunk, open, reset, silent, streamHead, until, type Door, type DoorOptions,
 } from '../door.fixture.ts'; // prettier-ignore
 import { bodiesOf, decodes, openPairDoor, params, prefills, type PairDoorOptions, type PairEngines } from './pair-door.fixture.ts'; // prettier-ignore
 import type { UpstreamClient } from '../upstream/client.ts';
@@ -52,6 +52,17 @@ const turns =
   (...answers: readonly Answerer[]): Answerer =>
   (socket, request, count) =>
     answers[Math.min(count, answers.length) - 1](socket, request, count);
+
+/** A stream whose pieces are written one after the other. */
+const inPieces =
+  (...texts: readonly string[]): Answerer =>
+  (socket) => {
+    const [head, ...rest] = [streamHead, ...texts.map((text) => chunk(text)), lastChunk];
+    socket.write(head, function next() {
+      const piece = rest.shift();
+      if (piece !== undefined) setImmediate(() => socket.write(piece, next));
+    });
+  };
 
 const first = { headers: { 'x-request-id': 'first' } };
 
@@ -280,6 +291,32 @@ describe('a failure of a hand-over', () => {
     expect(got).toMatchObject({ status: 200, text: 'data: a\n\ndata: [DONE]\n\n', cut: false });
     expect(door.stages).toEqual(['prefill ok', 'decode refused', 'prefill ok', 'decode ok']);
     expect(door.abandoned).toBe(1);
+    await settled(door);
+  });
+
+  const role = '{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}';
+  const failed = '{"error":{"message":"said by engine","code":500}}';
+
+  it.each<[string, Answerer]>([
+    ['in one piece', events(role, failed, '[DONE]')],
+    ['in pieces', inPieces(`data: ${role}\n\n`, `data: ${failed}\n\n`, 'data: [DONE]\n\n')],
+  ])('behind the event that only says who speaks, %s, is retried likewise', async (_sentence, breaks) => {
+    const door = await opened({ prefills: [computes, computes], decodes: [breaks, events('a', '[DONE]')] }, retries());
+    const got = await ask(door, { model: 'm', stream: true }, first);
+    expect(got).toMatchObject({ status: 200, text: 'data: a\n\ndata: [DONE]\n\n', cut: false });
+    expect(door.abandoned).toBe(1);
+    await settled(door);
+  });
+
+  it.each<[string, string[]]>([
+    ['with an answer behind it', [role, 'a', '[DONE]']],
+    ['with nothing behind it', [role]],
+    ['behind another one', ['a', role, failed]],
+  ])('is none in a stream that says who speaks, %s', async (_sentence, said) => {
+    const door = await opened({ prefills: [computes], decodes: [inPieces(...said.map((one) => `data: ${one}\n\n`))] });
+    const got = await ask(door, { model: 'm', stream: true }, first);
+    expect(got).toMatchObject({ status: 200, text: said.map((one) => `data: ${one}\n\n`).join('') });
+    expect(door.abandoned).toBe(0);
     await settled(door);
   });
 
