@@ -37,9 +37,10 @@ async function leader(pair: Pair): Promise<Front> {
 export const names = ['router', 'leader'] as const;
 export type Fronts = Readonly<Record<(typeof names)[number], Front>>;
 
-/** A router that hands over by itself, and a leader, of the same pair. */
-export async function openFronts(pair: Pair): Promise<Fronts> {
-  return { router: await router(pair), leader: await leader(pair) };
+/** A router that hands over by itself, and a leader, of the same pair; `opened` is to close them. */
+export async function openFronts(pair: Pair, opened: AsyncDisposableStack): Promise<Fronts> {
+  const close = (front: Front) => front.close();
+  return { router: opened.adopt(await router(pair), close), leader: opened.adopt(await leader(pair), close) };
 }
 
 /** What is asked of each front. */

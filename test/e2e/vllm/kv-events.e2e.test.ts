@@ -12,23 +12,22 @@ const model = 'tiny';
 /** Tokens in a block: what vLLM's CPU build needs at least. */
 const blockSize = 32;
 
+const opened = new AsyncDisposableStack();
 let engines: RealEngine[];
 let router: RunningRouter;
 let client: Client;
 
 beforeAll(async () => {
   install();
-  engines = await Promise.all([RealEngine.start(), RealEngine.start()]);
+  engines = await RealEngine.startAll([null, null]);
+  for (const engine of engines) opened.defer(() => engine.kill());
   router = await startRouter(documents());
-  client = new Client(router.proxy);
+  opened.defer(() => router.stop());
+  client = opened.adopt(new Client(router.proxy), (one) => one.close());
   await until('the events of both arrive', async () => (await metric(router, 'hermes_kv_event_streams', 'phase="live"')) === 2); // prettier-ignore
 }, 900_000);
 
-afterAll(async () => {
-  await client.close();
-  await router.stop();
-  await Promise.all(engines.map((engine) => engine.kill()));
-});
+afterAll(() => opened.disposeAsync());
 
 /** Both engines as one group that goes by their events. */
 const documents = () => [

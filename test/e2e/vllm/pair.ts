@@ -24,7 +24,7 @@ const firstHandOver = 120_000;
 /** A pair that hands over by NIXL and has done so once; blocks that nobody reads are kept for `lease` seconds. */
 export async function nixlPair(lease: number): Promise<Pair> {
   const connectors = [await nixl('kv_producer', lease), await nixl('kv_consumer', lease)];
-  const pair = pairOf(await Promise.all(connectors.map((connector) => RealEngine.start(connector))));
+  const pair = pairOf(await RealEngine.startAll(connectors));
   try {
     await until('the engines have found each other', () => handedOver(pair), firstHandOver);
     return pair;
@@ -37,7 +37,7 @@ export async function nixlPair(lease: number): Promise<Pair> {
 /** A pair that hands over through a shared folder. */
 export async function storagePair(storage: SharedStorage): Promise<Pair> {
   const connector = storage.connector();
-  return pairOf(await Promise.all([RealEngine.start(connector), RealEngine.start(connector)]));
+  return pairOf(await RealEngine.startAll([connector, connector]));
 }
 
 function pairOf([prefiller, decoder]: readonly RealEngine[]): Pair {

@@ -15,19 +15,17 @@ const leaseEnd = 3000 * lease;
 // A hand-over may wait for a busy machine, and blocks for the end of their lease.
 vi.setConfig({ testTimeout: 2 * leaseEnd });
 
+const opened = new AsyncDisposableStack();
 let pair: Pair;
 let fronts: Fronts;
 
 beforeAll(async () => {
   install();
-  pair = await nixlPair(lease);
-  fronts = await openFronts(pair);
+  pair = opened.adopt(await nixlPair(lease), (one) => one.close());
+  fronts = await openFronts(pair, opened);
 }, 900_000);
 
-afterAll(async () => {
-  await Promise.all(names.map((name) => fronts[name].close()));
-  await pair.close();
-});
+afterAll(() => opened.disposeAsync());
 
 const reads = (): Promise<number> => pair.decoder.gauge('vllm:nixl_bytes_transferred_count');
 const hits = (): Promise<number> => pair.decoder.gauge('vllm:external_prefix_cache_hits_total');

@@ -5,21 +5,18 @@ import { storagePair, type Pair } from './pair.ts';
 import { install } from './real-engine.ts';
 import { say } from './said.ts';
 
-const storage = new SharedStorage();
+const opened = new AsyncDisposableStack();
+const storage = opened.adopt(new SharedStorage(), (one) => one.dispose());
 let pair: Pair;
 let fronts: Fronts;
 
 beforeAll(async () => {
   install();
-  pair = await storagePair(storage);
-  fronts = await openFronts(pair);
+  pair = opened.adopt(await storagePair(storage), (one) => one.close());
+  fronts = await openFronts(pair, opened);
 }, 900_000);
 
-afterAll(async () => {
-  await Promise.all(names.map((name) => fronts[name].close()));
-  await pair.close();
-  storage.dispose();
-});
+afterAll(() => opened.disposeAsync());
 
 describe.each(names)(
   'two engines with a shared folder, whose prefiller says nothing of its blocks, by the %s',

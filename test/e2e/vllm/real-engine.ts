@@ -61,6 +61,17 @@ export class RealEngine {
     }
   }
 
+  /** Starts one for each of the connectors, or none. */
+  static async startAll(connectors: readonly (Connector | null)[]): Promise<RealEngine[]> {
+    const starts = connectors.map((connector) => RealEngine.start(connector));
+    try {
+      return await Promise.all(starts);
+    } catch (error) {
+      for (const start of await Promise.allSettled(starts)) if (start.status === 'fulfilled') await start.value.kill();
+      throw error;
+    }
+  }
+
   /** Ends it and its workers without their good-byes. */
   async kill(): Promise<void> {
     this.signal('SIGKILL');

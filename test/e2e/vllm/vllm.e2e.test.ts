@@ -12,6 +12,7 @@ const long = Array.from({ length: 120 }, (_, i) => `argument ${i} of the parser`
 /** The same answer every time: the model is random, but the same everywhere. */
 const fixed = { temperature: 0, max_tokens: 16, messages: [{ role: 'user', content: 'Tell me a story.' }] };
 
+const opened = new AsyncDisposableStack();
 let engines: RealEngine[];
 let router: RunningRouter;
 let client: Client;
@@ -19,21 +20,20 @@ let direct: Client;
 
 beforeAll(async () => {
   install();
-  engines = await Promise.all([RealEngine.start(), RealEngine.start()]);
+  engines = await RealEngine.startAll([null, null]);
+  for (const engine of engines) opened.defer(() => engine.kill());
   const addresses = engines.map((engine) => engine.address);
   router = await startRouter([
     group('real', addresses, { models: [] }),
     policy('real', { match: {}, debug: { headers: true } }),
   ]);
-  client = new Client(router.proxy);
-  direct = new Client(addresses[0]);
+  opened.defer(() => router.stop());
+  [client, direct] = [router.proxy, addresses[0]].map((address) =>
+    opened.adopt(new Client(address), (one) => one.close()),
+  );
 }, 900_000);
 
-afterAll(async () => {
-  await Promise.all([client, direct].map((one) => one.close()));
-  await router.stop();
-  await Promise.all(engines.map((engine) => engine.kill()));
-});
+afterAll(() => opened.disposeAsync());
 
 const running = async (): Promise<number> => {
   const each = await Promise.all(engines.map((engine) => engine.gauge('vllm:num_requests_running')));
