@@ -68,8 +68,9 @@ describe('serve', () => {
   it('finds pairs by the labels of Pods, and says in status what they are and what is missing', async () => {
     await apply(paired(), byStrategy('PDBucket'));
     await pods.runBare('bare', fleet.ip('nobody'));
-    await untilSaid('bg', 'Discovered', 'False/NoMatch');
-    expect(await conditionOf('bg', 'Discovered')).toContain('openfuyao.com/pdRole');
+    // Before the Pod is seen, NoMatch says that there is none.
+    await untilSaid('bg', 'Discovered', 'openfuyao.com/pdRole');
+    expect(await conditionOf('bg', 'Discovered')).toContain('False/NoMatch');
     expect((await client.chat('m')).status).toBe(503);
     await pods.remove('bare');
     await pods.run('a-p0');
