@@ -14,10 +14,18 @@ const port = { type: 'integer', minimum: 1, maximum: 65535 };
 const object = { type: 'object' };
 const list = { type: 'array' };
 const texts = { type: 'array', items: text };
+/** The grace period of the pods follows drain.*, and nothing else. */
+const flags = { type: 'array', items: { ...text, not: { pattern: '^--drain-' } } };
 const labels = { type: 'object', additionalProperties: text };
 const dnsLabel = { type: 'string', pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$', maxLength: 63 };
 const dnsName = { type: 'string', pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$', maxLength: 253 };
 const pullPolicy = { enum: ['Always', 'IfNotPresent', 'Never', ''] };
+
+/** `--set` takes 0.5 for a text. */
+const fraction = (more: Schema): Schema => ({ type: ['number', 'string'], pattern: '^[0-9]*\\.?[0-9]+$', ...more });
+
+/** What a chart finds itself where it is left empty. */
+const orNone = (schema: Schema): Schema => ({ anyOf: [schema, { const: '' }] });
 
 /** An object of these keys and no other. */
 const closed = (properties: Schema, more: Schema = {}): Schema => ({
@@ -30,6 +38,8 @@ const closed = (properties: Schema, more: Schema = {}): Schema => ({
 const image = closed({ repository: { ...text, minLength: 1 }, tag: text, pullPolicy });
 const drain = closed({ delaySeconds: seconds, timeoutSeconds: seconds });
 
+const monitor = closed({ enabled: flag, interval: text, labels });
+
 /** Of every Deployment of the router's own program. */
 const workload = {
   nameOverride: text,
@@ -37,7 +47,7 @@ const workload = {
   image,
   imagePullSecrets: list,
   replicas: count,
-  extraArgs: texts,
+  extraArgs: flags,
   env: list,
   drain,
   resources: object,
@@ -48,7 +58,7 @@ const workload = {
   affinity: object,
   priorityClassName: text,
   podDisruptionBudget: closed({ enabled: flag, maxUnavailable: { type: ['integer', 'string'] } }),
-  serviceMonitor: closed({ enabled: flag, interval: text, labels }),
+  serviceMonitor: monitor,
 };
 
 /** What an umbrella hands down, and the switch by which it takes a chart in. */
@@ -57,9 +67,9 @@ const fromUmbrella = { global: object, enabled: flag };
 const inferencepool = closed({
   enabled: flag,
   // The picker is called after it, NAME-epp, and so is a label.
-  name: { ...dnsLabel, maxLength: 59 },
+  name: orNone({ ...dnsLabel, maxLength: 59 }),
   create: flag,
-  modelServers: closed({ matchLabels: { ...labels, minProperties: 1 } }),
+  modelServers: closed({ matchLabels: labels }),
   targetPorts: { type: 'array', minItems: 1, maxItems: 8, items: closed({ number: port }, { required: ['number'] }) },
   failureMode: { enum: ['FailOpen', 'FailClose'] },
   provider: { enum: ['', 'none', 'istio'] },
@@ -70,7 +80,11 @@ const inferencepool = closed({
     pluginsCustomConfig: labels,
     extProcPort: port,
     env: list,
-    flags: { type: 'object', additionalProperties: { type: ['string', 'number', 'boolean'] } },
+    flags: {
+      type: 'object',
+      propertyNames: { not: { pattern: '^drain-' } },
+      additionalProperties: { type: ['string', 'number', 'boolean'] },
+    },
   }),
 });
 
@@ -85,6 +99,17 @@ const router = closed({
   adminToken: closed({ secretName: text, key: { type: 'string', minLength: 1 } }),
   service: closed({ type: { enum: ['ClusterIP', 'NodePort', 'LoadBalancer'] }, port, annotations: labels }),
   networkPolicy: closed({ enabled: flag, clients: list, monitoring: list }),
+  prometheusRule: closed({
+    enabled: flag,
+    labels,
+    timeToFirstTokenP90Seconds: fraction({ exclusiveMinimum: 0 }),
+  }),
+  dashboard: closed({ enabled: flag, labels }),
+  tracing: closed({
+    endpoint: { type: 'string', pattern: '^(https?://[^/].*)?$' },
+    samplingRatio: fraction({ minimum: 0, maximum: 1, pattern: '^(0|1|0?\\.[0-9]+)$' }),
+  }),
+  accessLog: flag,
   inferencepool,
   httpRoute: closed({
     enabled: flag,
@@ -97,7 +122,7 @@ const router = closed({
 const indexer = closed({
   ...workload,
   ...fromUmbrella,
-  app: plain(indexerSchema.properties.app),
+  app: closed({ serviceDiscovery: withLabelSelector(plain(indexerSchema.properties.app.properties.serviceDiscovery)) }),
   service: plain(indexerSchema.properties.service),
   token: closed({ secretName: text, key: { type: 'string', minLength: 1 } }),
   networkPolicy: closed({ enabled: flag, clients: list }),
@@ -105,7 +130,7 @@ const indexer = closed({
 
 const simulated = { enabled: flag, args: texts, resources: object };
 const engineServer = {
-  name: { type: 'string', minLength: 1 },
+  name: text,
   rootCachePath: { type: 'string', pattern: '^(/.*)?$' },
   image,
   acceleratorResource: text,
@@ -134,18 +159,19 @@ const disaggregated = closed({
     minItems: 1,
     items: closed({ prefill: role, decode: role }, { required: ['prefill', 'decode'] }),
   },
-  leader: closed({ replicas: count, image, args: texts, drain, resources: object }),
+  leader: closed({ replicas: count, image, args: flags, env: list, drain, resources: object }),
+  podMonitor: monitor,
   simulated: closed(simulated),
 });
 
 const gateway = closed({
   ...fromUmbrella,
-  gateway: closed({ name: { anyOf: [dnsName, { const: '' }] }, className: dnsName, port, annotations: labels }),
+  gateway: closed({ name: orNone(dnsName), className: dnsName, port, annotations: labels }),
 });
 
 /** Each of its charts checks its own part. */
 const umbrella = closed({
-  global: closed({ namespace: { anyOf: [dnsLabel, { const: '' }] } }),
+  global: closed({ namespace: orNone(dnsLabel), model: { ...text, minLength: 1 } }),
   'inference-gateway': object,
   'hermes-router': object,
   'cache-indexer': object,
@@ -179,6 +205,12 @@ export function chartSchemas(): ReadonlyMap<string, string> {
 /** A schema of the program as Helm takes it: without our own keywords, and what has a default may be left out. */
 function plain(schema: unknown): Schema {
   return bare(schema) as Schema;
+}
+
+/** The chart knows the engines of its model. */
+function withLabelSelector(serviceDiscovery: Schema): Schema {
+  const { properties } = serviceDiscovery as { properties: Record<string, Schema> };
+  return { ...serviceDiscovery, properties: { ...properties, labelSelector: orNone(properties.labelSelector) } };
 }
 
 function bare(node: unknown): unknown {

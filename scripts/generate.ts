@@ -1,5 +1,5 @@
-// Writes what follows from src/api (CRDs, reference docs, values that charts take) and src/indexer/serve (its OpenAPI
-// description). With --check, exits 1 when a file is not current.
+// Writes what follows from src/api (CRDs, reference docs, values that charts take), src/indexer/serve (its OpenAPI
+// description) and config/monitoring (alerts and dashboard of the chart). With --check, exits 1 when a file is not current.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { dump } from 'js-yaml';
@@ -12,6 +12,10 @@ import { openApiDocument } from '../src/indexer/serve/openapi.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { chartSchemas } from './chart-schemas.ts';
 import { metricsPage } from './metrics-reference.ts';
+import { modePages } from './mode-reference.ts';
+import { policyPages } from './policy-reference.ts';
+
+const root = join(import.meta.dirname, '..');
 
 /** Text of every generated file by its path in the project. */
 export function generatedFiles(): ReadonlyMap<string, string> {
@@ -26,7 +30,11 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     files.set(`docs/reference/${kind.singular}.md`, resourcePage(kind));
   }
   for (const [path, text] of chartSchemas()) files.set(path, text);
+  // A chart holds no file from outside of its own folder either.
+  for (const name of ['prometheusrule.yaml', 'dashboard.json'])
+    files.set(`charts/hermes-router/files/${name}`, readFileSync(join(root, 'config/monitoring', name), 'utf8'));
   files.set('docs/reference/policies.md', policiesPage());
+  for (const [path, text] of [...modePages(), ...policyPages()]) files.set(path, text);
   files.set('docs/reference/metrics.md', metricsPage());
   files.set('docs/reference/endpoint-picker-config.md', pickerConfigPage());
   const openApi = dump(openApiDocument(manifest.version), { lineWidth: 120, noRefs: true });
@@ -68,7 +76,7 @@ function contentOf(path: string): string | null {
   }
 }
 
-function main(root: string, check: boolean): void {
+function main(check: boolean): void {
   const stale = staleFiles(root);
   for (const path of stale) console.log(check ? `${path} is not current; run scripts/generate.ts` : `wrote ${path}`);
   if (check && stale.length > 0) process.exitCode = 1;
@@ -80,4 +88,4 @@ function main(root: string, check: boolean): void {
   }
 }
 
-if (import.meta.main) main(join(import.meta.dirname, '..'), process.argv.includes('--check'));
+if (import.meta.main) main(process.argv.includes('--check'));

@@ -61,12 +61,10 @@ collectDefaultMetrics({ register: ownOfProcess });
 const processNames = new Set(ownOfProcess.getMetricsAsArray().map(({ name }) => name));
 ownOfProcess.clear();
 const recorded = new Set(rules.flatMap(({ record }) => record ?? []));
-/** Of kube-state-metrics, where it is there. */
-const foreign = new Set(['kube_pod_deletion_timestamp']);
 /** What Prometheus adds to each sample when it scrapes. */
 const scrapeLabels = ['namespace', 'job', 'pod', 'instance', 'container', 'endpoint', '__name__'];
 
-const metricName = /\b(?:hermes|inference|process|nodejs|kube)_[a-z0-9_]+\b/g;
+const metricName = /\b(?:hermes|inference|process|nodejs)_[a-z0-9_]+\b/g;
 
 /** A metric's family: of a histogram without what its samples add. */
 function familyOf(name: string): Metric | undefined {
@@ -97,7 +95,7 @@ function unbalanced(expr: string): string {
 describe.each(expressions)('the expression of %s', (_where, expr) => {
   it('names metrics that exist, and histograms by what they have', () => {
     for (const [name] of unquoted(expr).matchAll(metricName)) {
-      if (foreign.has(name) || processNames.has(name)) continue;
+      if (processNames.has(name)) continue;
       const family = familyOf(name);
       expect(family, name).toBeDefined();
       expect(name !== family?.name, `${name}: a histogram has _bucket, _sum and _count`).toBe(
@@ -192,7 +190,7 @@ function headings(page: string): string[] {
 
 describe('run-books', () => {
   const pages = readdirSync(runbooks).filter((file) => file.endsWith('.md') && file !== 'README.md');
-  const named = [...known.keys(), ...processNames, ...foreign];
+  const named = [...known.keys(), ...processNames];
 
   it('are there for every alert, and for nothing else', () => {
     expect(pages.map((file) => file.replace(/\.md$/, '')).sort()).toEqual(alerts.map(({ alert }) => alert).sort());

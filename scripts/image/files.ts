@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { builtFiles } from '../build.ts';
+import { foreignBase, type Base } from './foreign.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -33,17 +34,21 @@ export const folders = ['/tmp', '/etc/hermes-router'] as const;
 
 /** Node and what it is linked with: changes with the version of Node only. */
 export function baseFiles(architecture: Architecture): FileList {
-  const node = join(root, `node_modules/node-linux-${architecture}/bin/node`);
-  if (!existsSync(node)) throw new Error(`${node} is missing; run npm ci on a machine of that architecture`);
-  const files = new Map<string, ImageFile>([['/usr/local/bin/node', file(node, 0o755)]]);
-  for (const library of librariesOf(node)) files.set(library, file(realpathSync(library), 0o755));
-  const license = join(dirname(node), '../LICENSE');
-  files.set('/usr/share/doc/node/LICENSE', file(license));
+  const { node, libraries } = architecture === process.arch ? ownBase(architecture) : foreignBase(architecture);
+  const files = new Map<string, ImageFile>([['/usr/local/bin/node', file(join(node, 'bin/node'), 0o755)]]);
+  for (const [path, source] of libraries) files.set(path, file(realpathSync(source), 0o755));
+  files.set('/usr/share/doc/node/LICENSE', file(join(node, 'LICENSE')));
   files.set('/etc/passwd', text('nonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n'));
   files.set('/etc/group', text('nonroot:x:65532:\n'));
   // Names of the cluster come from DNS, those of the pod's hosts file first.
   files.set('/etc/nsswitch.conf', text('hosts: files dns\n'));
   return files;
+}
+
+function ownBase(architecture: Architecture): Base {
+  const node = join(root, `node_modules/node-linux-${architecture}`);
+  if (!existsSync(join(node, 'bin/node'))) throw new Error(`${node} is missing; run npm ci`);
+  return { node, libraries: new Map(librariesOf(join(node, 'bin/node')).map((path) => [path, path])) };
 }
 
 /** The program and the packages that it needs. */

@@ -13,6 +13,13 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Which Pods are engines: given, or those of the model, whose label of Qwen/Qwen3-8B is qwen-qwen3-8b. */}}
+{{- define "cache-indexer.engines" -}}
+{{- $model := dig "model" "" (.Values.global | default dict) | default "Qwen/Qwen3-8B" -}}
+{{- $label := regexReplaceAll "[^a-z0-9.]+" (lower $model) "-" | trunc 63 | trimAll "-." -}}
+{{- .Values.app.serviceDiscovery.labelSelector | default (printf "openfuyao.com/model=%s" $label) -}}
+{{- end -}}
+
 {{- define "cache-indexer.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Values.nameOverride | default .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}

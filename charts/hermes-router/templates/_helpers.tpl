@@ -22,10 +22,26 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The model as a label: of Qwen/Qwen3-8B qwen-qwen3-8b. */}}
+{{- define "hermes-router.model" -}}
+{{- $model := dig "model" "" (.Values.global | default dict) | default "Qwen/Qwen3-8B" -}}
+{{- regexReplaceAll "[^a-z0-9.]+" (lower $model) "-" | trunc 63 | trimAll "-." -}}
+{{- end -}}
+
+{{/* Name of the InferencePool. With -epp behind it, it is the name of a Service, which has no dots. */}}
+{{- define "hermes-router.pool" -}}
+{{- $model := include "hermes-router.model" . | replace "." "-" -}}
+{{- .Values.inferencepool.name | default (printf "vllm-%s" $model | trunc 59 | trimSuffix "-") -}}
+{{- end -}}
+
+{{- define "hermes-router.engineLabels" -}}
+{{- .Values.inferencepool.modelServers.matchLabels | default (dict "openfuyao.com/model" (include "hermes-router.model" .)) | toYaml -}}
+{{- end -}}
+
 {{/* Name of the Deployment, its Service and its service account. */}}
 {{- define "hermes-router.workload" -}}
 {{- if eq (include "hermes-router.mode" .) "picker" -}}
-{{- printf "%s-epp" .Values.inferencepool.name -}}
+{{- printf "%s-epp" (include "hermes-router.pool" .) -}}
 {{- else -}}
 {{- include "hermes-router.fullname" . -}}
 {{- end -}}
@@ -78,6 +94,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- .pluginsConfigFile -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The environment by which traces are set up, as OpenTelemetry names it. */}}
+{{- define "hermes-router.tracing" -}}
+{{- with (.Values.tracing).endpoint -}}
+- { name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }} }
+- { name: OTEL_SERVICE_NAME, value: {{ include "hermes-router.workload" $ }} }
+- { name: OTEL_TRACES_SAMPLER, value: parentbased_traceidratio }
+- { name: OTEL_TRACES_SAMPLER_ARG, value: {{ $.Values.tracing.samplingRatio | quote }} }
+- name: POD_NAME
+  valueFrom: { fieldRef: { fieldPath: metadata.name } }
+- name: POD_NAMESPACE
+  valueFrom: { fieldRef: { fieldPath: metadata.namespace } }
+- { name: OTEL_RESOURCE_ATTRIBUTES, value: "k8s.namespace.name=$(POD_NAMESPACE),k8s.pod.name=$(POD_NAME)" }
 {{- end -}}
 {{- end -}}
 

@@ -1,5 +1,6 @@
 import { errorText } from '../../observability/log.ts';
 import type { Clock } from '../../router/clock.ts';
+import { accountOf, type KubeAccount } from './account.ts';
 import {
   KubeUnreachable,
   type KubeClient,
@@ -38,6 +39,7 @@ export class HttpKubeClient implements KubeClient {
   readonly requests: ReadonlyMap<string, RequestCount>;
   private readonly counts = new Map<string, RequestCount>();
   private readonly clock: Clock;
+  private readonly connection: KubeConnection;
   private readonly transport: Transport;
   private readonly watches = new Set<WatchStream>();
 
@@ -45,6 +47,7 @@ export class HttpKubeClient implements KubeClient {
     this.namespace = connection.namespace;
     this.requests = this.counts;
     this.clock = clock;
+    this.connection = connection;
     this.transport = new Transport(connection, `hermes-router/${version}`);
   }
 
@@ -75,6 +78,11 @@ export class HttpKubeClient implements KubeClient {
     this.watches.add(stream);
     stream.start(path);
     return () => stream.close();
+  }
+
+  /** The service account that calls are made as; null for another identity. Rejects with KubeConfigError. */
+  async account(): Promise<KubeAccount | null> {
+    return accountOf((await this.connection.credentials.current()).authorization);
   }
 
   /** Ends all connections. Calls under way reject; watches end without a further call to their handlers. */

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ManualClock } from '../../../test/fixtures/manual-clock.ts';
 import { createLog } from '../../observability/log.ts';
+import type { KubeAccount } from './account.ts';
 import { ApiServer, until, type Seen } from './api-server.fixture.ts';
 import { HttpKubeClient } from './http-client.ts';
 import { LeaderElection } from './leader-election.ts';
@@ -14,6 +15,7 @@ let clock: ManualClock;
 let wire: ManualClock;
 let lines: string[];
 let replicas: Replica[];
+let account: KubeAccount | null;
 
 /** A replica with its election and its own way to the server. */
 class Replica {
@@ -29,6 +31,7 @@ class Replica {
       client: this.client,
       namespace: 'a',
       name: 'leader',
+      account: () => Promise.resolve(account),
       identity,
       onGained: () => this.told.push('gained'),
       onLost: () => this.told.push('lost'),
@@ -77,6 +80,7 @@ beforeEach(async () => {
   wire = new ManualClock();
   lines = [];
   replicas = [];
+  account = null;
 });
 
 afterEach(async () => {
@@ -106,6 +110,22 @@ describe('an election', () => {
       renewTime: '2026-01-01T00:00:03.000000Z',
       leaseTransitions: 0,
     });
+  });
+
+  it('has a Lease that goes with the service account that made it', async () => {
+    account = { namespace: 'a', name: 'hermes-router', uid: 'u' };
+    await started('one');
+    const owner = { apiVersion: 'v1', kind: 'ServiceAccount', name: 'hermes-router', uid: 'u' };
+    expect(server.get(leases, 'leader').metadata).toMatchObject({ ownerReferences: [owner] });
+    await pass(2000);
+    expect(server.get(leases, 'leader').metadata).toMatchObject({ ownerReferences: [owner] });
+  });
+
+  it('has a Lease of nobody where the account is of another namespace', async () => {
+    account = { namespace: 'b', name: 'hermes-router', uid: 'u' };
+    const [one] = await started('one');
+    expect(one.election.leading).toBe(true);
+    expect(server.get(leases, 'leader').metadata).not.toHaveProperty('ownerReferences');
   });
 
   it('has one leader among three for as long as it lives, which needs one call each two seconds', async () => {

@@ -1,7 +1,6 @@
 import { errorText, type Log } from '../../observability/log.ts';
 import type { Clock } from '../../router/clock.ts';
-import type { KubeClient } from './contract.ts';
-import { LeaseFailed, LeaseStore } from './lease-store.ts';
+import { LeaseFailed, LeaseStore, type LeaseOptions } from './lease-store.ts';
 import { givenBack, heldBy, type Lease } from './lease.ts';
 
 /** Milliseconds. */
@@ -20,11 +19,7 @@ export interface LeaseTiming {
  */
 export const defaultLeaseTiming: LeaseTiming = { duration: 11_000, renewDeadline: 8_000, retryPeriod: 2_000 };
 
-export interface LeaderElectionOptions {
-  readonly client: KubeClient;
-  readonly namespace: string;
-  /** Of the Lease. */
-  readonly name: string;
+export interface LeaderElectionOptions extends LeaseOptions {
   /** Of this replica; no two that run at the same time have the same. */
   readonly identity: string;
   onGained(): void;
@@ -63,7 +58,7 @@ export class LeaderElection {
     this.timing = options.timing ?? defaultLeaseTiming;
     this.date = options.date ?? (() => new Date());
     // Half the deadline: one call that hangs leaves time for another.
-    this.store = new LeaseStore(options.client, options, this.timing.renewDeadline / 2);
+    this.store = new LeaseStore(options, this.timing.renewDeadline / 2);
   }
 
   get leading(): boolean {

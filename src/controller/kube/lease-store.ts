@@ -1,3 +1,4 @@
+import type { KubeAccount } from './account.ts';
 import { KubeUnreachable, type KubeClient, type KubeResponse } from './contract.ts';
 import { statusOf } from './kube-object.ts';
 import { asLease, type Lease } from './lease.ts';
@@ -16,21 +17,33 @@ export class LeaseFailed extends Error {
   }
 }
 
-/** The one Lease of an election at the API server. Its calls reject with LeaseFailed or KubeUnreachable. */
+/** Whose Lease it is. */
+export interface LeaseOptions {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  /** Of the Lease. */
+  readonly name: string;
+  /** The service account that the election runs as, null for another identity. */
+  readonly account: () => Promise<KubeAccount | null>;
+}
+
+/**
+ * The one Lease of an election at the API server. It belongs to the service account that made it: what removes the
+ * installation removes the account, and the cluster's garbage collector then the Lease, even one that a leader has made anew
+ * in its last seconds. Its calls reject with LeaseFailed or KubeUnreachable.
+ */
 export class LeaseStore {
   private readonly client: KubeClient;
+  private readonly account: LeaseOptions['account'];
   private readonly collection: string;
   private readonly namespace: string;
   private readonly name: string;
   private readonly timeout: number;
 
   /** `timeout` of each call in milliseconds. */
-  constructor(
-    client: KubeClient,
-    { namespace, name }: { readonly namespace: string; readonly name: string },
-    timeout: number,
-  ) {
+  constructor({ client, namespace, name, account }: LeaseOptions, timeout: number) {
     this.client = client;
+    this.account = account;
     this.namespace = namespace;
     this.name = name;
     this.timeout = timeout;
@@ -48,7 +61,12 @@ export class LeaseStore {
   }
 
   async create(spec: Readonly<Record<string, unknown>>): Promise<Lease> {
-    const metadata = { name: this.name, namespace: this.namespace };
+    const ownerReferences = await this.owners();
+    const metadata = {
+      name: this.name,
+      namespace: this.namespace,
+      ...(ownerReferences.length > 0 && { ownerReferences }),
+    };
     const body = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec };
     return leaseOf(
       'create',
@@ -61,6 +79,13 @@ export class LeaseStore {
     const path = `${this.collection}/${this.name}`;
     const body = { ...held.object, spec };
     return leaseOf('write', await this.client.send({ method: 'PUT', path, body, timeout: this.timeout }));
+  }
+
+  /** An owner in another namespace would be taken for one that is gone. */
+  private async owners(): Promise<Readonly<Record<string, string>>[]> {
+    const account = await this.account();
+    if (account?.namespace !== this.namespace) return [];
+    return [{ apiVersion: 'v1', kind: 'ServiceAccount', name: account.name, uid: account.uid }];
   }
 }
 

@@ -14,23 +14,13 @@ import { get } from '../testkit/router.ts';
 import { closeAll } from '../testkit/sim.ts';
 import { until } from '../testkit/until.ts';
 import { comparedRights, startCluster } from './kit/index.ts';
+import { chart, disaggregated, engines, example, gateway, indexer, infernex, profiles, project, router, set } from './testkit/charts.ts'; // prettier-ignore
 import { installGatewayCrds } from './testkit/gateway-crds.ts';
 import { conditions, read } from './testkit/operator.ts';
 import { Pods } from './testkit/pods.ts';
 import { deployment, objects, remains, rightsOf, runDeployment } from './testkit/release.ts';
 import { installObjectives } from './testkit/picker.ts';
 import { discoveredGroup, policy, staticGroup } from './testkit/resources.ts';
-
-const project = join(import.meta.dirname, '../../..');
-const chart = (name: string): string => join(project, 'charts', name);
-const example = (path: string): string => join(project, 'examples', path);
-const router = chart('hermes-router');
-const indexer = chart('cache-indexer');
-const infernex = chart('infernex');
-const engines = example('2_kv_aware/charts/vllm');
-const disaggregated = example('1_pd_bucket/charts/vllm-pd');
-const gateway = example('1_pd_bucket/charts/gateway');
-const profiles = readdirSync(example('profiles')).map((name) => example(`profiles/${name}`));
 
 const cluster = startCluster();
 const processes: HermesProcess[] = [];
@@ -75,8 +65,6 @@ const ready = async (process: HermesProcess, server = 'metrics'): Promise<void> 
   );
 };
 
-const set = (...settings: string[]): string[] => settings.flatMap((setting) => ['--set', setting]);
-
 describe('every chart', () => {
   it.each(['hermes-router-crds', 'hermes-router', 'cache-indexer', 'infernex'])(
     '%s has nothing to lint',
@@ -87,11 +75,11 @@ describe('every chart', () => {
 
   const accepted: readonly (readonly [name: string, path: string, args: readonly string[]])[] = [
     ['hermes-router as it stands', router, []],
-    ['hermes-router with everything on', router, [...set('serviceMonitor.enabled=true', 'replicas=3', 'service.type=LoadBalancer', 'imagePullSecrets[0].name=pull', 'extraArgs[0]=--max-body=32Mi', 'podAnnotations.a=b', 'podLabels.c=d', 'priorityClassName=system-cluster-critical', 'tolerations[0].operator=Exists', 'networkPolicy.clients[0].podSelector.matchLabels.app=client', 'env[0].name=A', 'env[0].value=b')]], // prettier-ignore
+    ['hermes-router with everything on', router, [...set('serviceMonitor.enabled=true', 'prometheusRule.enabled=true', 'prometheusRule.labels.release=p', 'dashboard.enabled=true', 'tracing.endpoint=http://collector:4318', 'accessLog=true', 'replicas=3', 'service.type=LoadBalancer', 'imagePullSecrets[0].name=pull', 'extraArgs[0]=--max-body=32Mi', 'podAnnotations.a=b', 'podLabels.c=d', 'priorityClassName=system-cluster-critical', 'tolerations[0].operator=Exists', 'networkPolicy.clients[0].podSelector.matchLabels.app=client', 'env[0].name=A', 'env[0].value=b')]], // prettier-ignore
     ['hermes-router for all namespaces', router, set('allNamespaces=true')],
     ['hermes-router for two namespaces', router, set('namespaces={default,kube-system}')],
     ['hermes-router with the settings of v25.09', router, ['-f', example('config/v25.09.yaml'), ...set('app.namespace=default')]], // prettier-ignore
-    ['hermes-router as a picker by policies', router, set('inferencepool.enabled=true', 'inferencepool.name=pool')],
+    ['hermes-router as a picker by policies', router, set('inferencepool.enabled=true', 'inferencepool.name=pool', 'serviceMonitor.enabled=true', 'prometheusRule.enabled=true', 'dashboard.enabled=true', 'tracing.endpoint=http://collector:4318', 'tracing.samplingRatio=0.1')], // prettier-ignore
     [
       'hermes-router as a picker behind Istio',
       router,
@@ -104,7 +92,11 @@ describe('every chart', () => {
     ['engines', engines, set('modelServer.name=Qwen/Qwen3-8B', 'modelServer.rootCachePath=/home/llm_cache')],
     ['simulated engines', engines, set('simulated.enabled=true')],
     ['prefill and decode', disaggregated, set('modelServer.name=Qwen/Qwen3-8B', 'modelServer.rootCachePath=/home/llm_cache')], // prettier-ignore
-    ['simulated prefill and decode', disaggregated, set('simulated.enabled=true')],
+    [
+      'simulated prefill and decode',
+      disaggregated,
+      set('simulated.enabled=true', 'podMonitor.enabled=true', 'podMonitor.labels.release=p'),
+    ],
     ['infernex as it stands', infernex, set('global.namespace=default')],
     ['infernex with prefill and decode', infernex, ['-f', join(infernex, 'values-pd.yaml'), ...set('global.namespace=default')]], // prettier-ignore
   ];
@@ -162,11 +154,12 @@ describe('rights', () => {
   };
 
   it.each([
-    ['rbac', ['role.yaml', 'replicas_role.yaml'], []],
-    ['epp', ['role.yaml'], set('inferencepool.enabled=true')],
-  ])('of the chart are those of config/%s', async (folder, files, values) => {
+    ['rbac', ['role.yaml', 'replicas_role.yaml'], router, []],
+    ['epp', ['role.yaml'], router, set('inferencepool.enabled=true')],
+    ['pd-proxy', ['role.yaml'], disaggregated, []],
+  ])('of the chart are those of config/%s', async (folder, files, path, values) => {
     const config = files.map((name) => readFileSync(join(project, 'config', folder, name), 'utf8'));
-    expect(rights([await cluster.mustHelm('template', 'r', router, ...values)])).toEqual(rights(config));
+    expect(rights([await cluster.mustHelm('template', 'r', path, ...values)])).toEqual(rights(config));
   });
 });
 

@@ -1,15 +1,25 @@
 // config/ on a real API server: what a user applies, under the strictest pod security, with rights for what is needed.
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadAll } from 'js-yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../testkit/until.ts';
 import { startCluster } from './kit/index.ts';
+import { everything } from './testkit/release.ts';
 
 const config = join(import.meta.dirname, '../../../config');
+const folders = readdirSync(config, { withFileTypes: true }).flatMap((one) => (one.isDirectory() ? one.name : []));
 const cluster = startCluster();
 let namespace: string;
 
 beforeAll(async () => {
   await cluster.installCrds();
+  // Of the Prometheus operator; a cluster of somebody's may have newer ones.
+  if (cluster.access.own !== null) {
+    const monitoring = join(import.meta.dirname, 'crds/monitoring.yaml');
+    await cluster.mustKubectl(['apply', '--server-side', '--force-conflicts', '-f', monitoring]);
+    await cluster.mustKubectl(['wait', '--for=condition=Established', '--timeout=60s', '-f', monitoring]);
+  }
   namespace = await cluster.namespace();
 });
 afterAll(() => cluster.close());
@@ -22,13 +32,33 @@ interface Placed {
 }
 
 describe('config/', () => {
-  it.each(['crd', 'default', 'cluster-wide'])('%s would apply as it stands', async (folder) => {
+  it.each(folders)('%s would apply as it stands', async (folder) => {
     const args = ['apply', '-k', join(config, folder), '--dry-run=server', '--validate=strict'];
     expect(await cluster.kubectl(args)).toMatchObject({
       code: 0,
       stderr: '',
     });
   });
+
+  it.each(folders.filter((folder) => folder !== 'crd'))(
+    '%s is applied, its pods are admitted, and it goes without a trace but the CRDs',
+    async (folder) => {
+      const here = await cluster.namespace();
+      const overlay = cluster.overlay(folder, here);
+      expect(await cluster.kubectl(['apply', '-k', overlay])).toMatchObject({ code: 0, stderr: '' });
+      const deployments = await cluster.mustKubectl(['get', 'deployments', '-n', here, '-o', 'name']);
+      // The manager alone has no service account yet.
+      for (const name of deployments.split('\n').filter((line) => line !== '' && folder !== 'manager'))
+        await cluster.mustKubectl(['wait', '--for=jsonpath={.status.replicas}', '--timeout=60s', '-n', here, name]);
+      const all = ['delete', '-k', overlay, '--wait=false'];
+      const withCrds = folder === 'default' || folder === 'cluster-wide';
+      const said = await cluster.mustKubectl(withCrds ? [...all, '-l', 'app.kubernetes.io/name=hermes-router'] : all);
+      expect(said).not.toContain('customresourcedefinition');
+      await until('nothing is left', async () => (await everything(cluster, here)).length === 0, 60_000);
+      const everywhere = ['get', 'clusterroles,clusterrolebindings', '-o', 'name'];
+      if (folder !== 'samples') expect(await cluster.mustKubectl(everywhere)).not.toContain('/hermes-router');
+    },
+  );
 
   it('names every object of the router after it, in the namespace of the overlay', async () => {
     const items = loadAll(await cluster.mustKubectl(['kustomize', cluster.overlay('default', namespace)])) as Placed[];

@@ -16,8 +16,8 @@ const published = [
   { module: 'istio.io/api@v1.28.0', folder: 'kubernetes', kinds: ['DestinationRule'] },
 ] as const;
 
-/** The Prometheus operator's module is not to be had everywhere. */
-const serviceMonitors = join(import.meta.dirname, '../crds/servicemonitors.yaml');
+/** The Prometheus operator's module with the CRDs is not to be had everywhere. */
+const monitoring = join(import.meta.dirname, '../crds/monitoring.yaml');
 
 interface Crd {
   readonly metadata: { readonly name: string };
@@ -26,12 +26,12 @@ interface Crd {
 }
 
 /**
- * Installs the whole CRDs of the Gateway API, of the Inference Extension's InferencePool and of Istio's DestinationRule, and
- * an extract of the ServiceMonitor's, and waits until they are served. In somebody's cluster what is there stays as it is.
+ * Installs the whole CRDs of the Gateway API, of the Inference Extension's InferencePool, of Istio's DestinationRule and of the
+ * Prometheus operator's monitors and rules, and waits until they are served. In somebody's cluster what is there stays as it is.
  * Needs Go.
  */
 export async function installGatewayCrds(cluster: Cluster): Promise<void> {
-  const all = [...(await Promise.all(published.map(crdsOf))).flat(), ...crdsIn(serviceMonitors)];
+  const all = await gatewayCrds();
   const there = cluster.access.own === null ? await cluster.mustKubectl(['get', 'crd', '-o', 'name']) : '';
   const crds = all.filter(({ metadata }) => !there.includes(`/${metadata.name}\n`));
   if (crds.length === 0) return;
@@ -40,6 +40,11 @@ export async function installGatewayCrds(cluster: Cluster): Promise<void> {
   });
   const names = crds.map(({ metadata }) => metadata.name);
   await cluster.mustKubectl(['wait', '--for=condition=Established', '--timeout=60s', 'crd', ...names]);
+}
+
+/** All of them; what Go has fetched once it needs no network for. */
+export async function gatewayCrds(): Promise<readonly Crd[]> {
+  return [...(await Promise.all(published.map(crdsOf))).flat(), ...crdsIn(monitoring)];
 }
 
 async function crdsOf(source: (typeof published)[number]): Promise<Crd[]> {

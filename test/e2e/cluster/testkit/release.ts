@@ -22,6 +22,7 @@ export interface Deployment {
         readonly volumes?: readonly Volume[];
         readonly containers: readonly {
           readonly args: readonly string[];
+          readonly env?: readonly { readonly name: string; readonly value?: string }[];
           readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[];
         }[];
       };
@@ -42,8 +43,8 @@ export async function deployment(cluster: Cluster, namespace: string, name: stri
 }
 
 /**
- * Runs what the Deployment runs, where there is no kubelet: the same arguments, the files of its ConfigMaps and Secrets, and
- * the token of its service account. Addresses are loopback ones, since several run on one machine.
+ * Runs what the Deployment runs, where there is no kubelet: the same arguments and variables, the files of its ConfigMaps and
+ * Secrets, and the token of its service account. Addresses are loopback ones, since several run on one machine.
  */
 export async function runDeployment(
   cluster: Cluster,
@@ -65,7 +66,8 @@ export async function runDeployment(
     mounts.reduce((text, path) => text.replace(`=${path}/`, `=${root}${path}/`), arg),
   );
   const kubeconfig = await cluster.serviceAccountKubeconfig(namespace, spec.serviceAccountName);
-  return new HermesProcess([...args, '--kubeconfig', kubeconfig, '--drain-delay', '0s', ...flags]);
+  const env = Object.fromEntries((container.env ?? []).map(({ name: variable, value = '' }) => [variable, value]));
+  return new HermesProcess([...args, '--kubeconfig', kubeconfig, '--drain-delay', '0s', ...flags], env);
 }
 
 interface Mounting {
@@ -85,8 +87,8 @@ async function mount(cluster: Cluster, namespace: string, { root, path, volume }
   }
   if (volume?.secret !== undefined) {
     const data = await read('secret', volume.secret.secretName);
-    for (const item of volume.secret.items ?? [])
-      writeFileSync(join(root, path, item.path), Buffer.from(data[item.key], 'base64'));
+    const items = volume.secret.items ?? Object.keys(data).map((key) => ({ key, path: key }));
+    for (const item of items) writeFileSync(join(root, path, item.path), Buffer.from(data[item.key], 'base64'));
   }
 }
 
@@ -116,6 +118,17 @@ export async function remains(cluster: Cluster, namespace: string, release: stri
   const selector = `app.kubernetes.io/instance=${release}`;
   const text = await cluster.mustKubectl(['get', madeKinds.join(), '-n', namespace, '-l', selector, '-o', 'name']);
   return text.split('\n').filter((line) => line !== '');
+}
+
+/** What every namespace has, and what is said of things that were there. */
+const usual = /^(event\.events\.k8s\.io|event|serviceaccount\/default$|configmap\/kube-root-ca\.crt$)/;
+
+/** Everything in a namespace but what each has, of whatever kind the cluster knows, as `kind/name`. */
+export async function everything(cluster: Cluster, namespace: string): Promise<string[]> {
+  const listed = ['api-resources', '--verbs=list', '--namespaced', '-o', 'name'];
+  const kinds = (await cluster.mustKubectl(listed)).trim().split('\n');
+  const text = await cluster.mustKubectl(['get', kinds.join(), '-n', namespace, '-o', 'name', '--ignore-not-found']);
+  return text.split('\n').filter((line) => line !== '' && !usual.test(line));
 }
 
 /** Requests that were refused for want of a right. */

@@ -58,7 +58,7 @@ spec:
           args:
             - sim-engine
             - --listen=0.0.0.0:8000
-            - --model={{ $server.name }}
+            - --model={{ include "vllm-pd.modelName" $root }}
             - --kv-events=tcp://*:5557
             - --kv-replay=tcp://*:5558
             {{- range $values.simulated.args }}
@@ -69,7 +69,7 @@ spec:
           imagePullPolicy: {{ $server.image.pullPolicy }}
           command: [vllm, serve]
           args:
-            - {{ $server.name }}
+            - {{ include "vllm-pd.modelName" $root }}
             - --host=0.0.0.0
             - --port=8000
             - --tensor-parallel-size={{ .engine.tensorParallelSize }}

@@ -6,9 +6,13 @@
 {{- contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
+{{- define "vllm-pd.modelName" -}}
+{{- .Values.modelServer.name | default (dig "model" "" (.Values.global | default dict)) | default "Qwen/Qwen3-8B" -}}
+{{- end -}}
+
 {{/* Qwen/Qwen3-8B as a label: qwen-qwen3-8b. */}}
 {{- define "vllm-pd.model" -}}
-{{- regexReplaceAll "[^a-z0-9.]+" (lower .Values.modelServer.name) "-" | trunc 63 | trimAll "-." -}}
+{{- regexReplaceAll "[^a-z0-9.]+" (include "vllm-pd.modelName" . | lower) "-" | trunc 63 | trimAll "-." -}}
 {{- end -}}
 
 {{- define "vllm-pd.labels" -}}
