@@ -47,6 +47,12 @@ module.exports = {
       to: { path: 'node_modules' },
     },
     {
+      name: 'one-file-knows-opentelemetry',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/observability/tracing/otel-tracer(\\.test)?\\.ts$' },
+      to: { path: 'node_modules/@opentelemetry' },
+    },
+    {
       name: 'no-orphans',
       severity: 'error',
       from: { orphan: true, path: '^src/', pathNot: '\\.(test|suite|fixture|d)\\.ts$|^src/main\\.ts$' },

@@ -5,6 +5,7 @@ import { clusterGauges, type ClusterParts } from '../src/commands/cluster/gauges
 import { eventGauges, indexGauges, missGauge, storeGauges, streamGauge } from '../src/commands/kv/gauges.ts';
 import { engineMetrics } from '../src/commands/pd-proxy/engine-metrics.ts';
 import { reloadGauges } from '../src/commands/source.ts';
+import { trailGauges } from '../src/commands/trails.ts';
 import { gauges, tableTimes } from '../src/commands/views.ts';
 import { HistogramSeries } from '../src/observability/histogram.ts';
 import { InferenceExtensionMetrics } from '../src/observability/inference-extension-metrics.ts';
@@ -42,7 +43,7 @@ const routers: readonly Command[] = ['serve', 'epp', 'pd-proxy'];
 
 /** All groups, in the order of the reference page. */
 export function metricGroups(): MetricGroup[] {
-  const house = gauges(oneOfEach(), () => 1).map(asMetric);
+  const house = gauges(oneOfEach(), { draining: false }, () => 1).map(asMetric);
   const known = new Set([...kvMetrics(), ...storeMetrics()].map(({ name }) => name));
   return [
     {
@@ -75,6 +76,12 @@ export function metricGroups(): MetricGroup[] {
       commands: [...routers, 'cache-indexer'],
       origin: 'files',
       metrics: reloadGauges({ good: 0, faulty: 0 }).map(asMetric),
+    },
+    {
+      title: 'Traces and access log',
+      note: 'Samples only where they are on: see [the guide](../guides/tracing.md).',
+      commands: routers,
+      metrics: trailMetrics(),
     },
     {
       title: 'Operator',
@@ -173,6 +180,11 @@ function kvMetrics(): Metric[] {
 function storeMetrics(): Metric[] {
   const stores = { sum: () => 1, states: () => [['ns/g', { shared: true }]] };
   return storeGauges(() => standIn(stores)).map(asMetric);
+}
+
+function trailMetrics(): Metric[] {
+  const queue = { exported: 1, dropped: new Map([['queue_full' as const, 1]]) };
+  return trailGauges({ queue }, { dropped: 1 }).map(asMetric);
 }
 
 function engineMetric(): Metric[] {

@@ -67,12 +67,17 @@ export interface Hermes {
   readonly name: string;
   readonly folder: string;
   readonly text: string;
+  /** Folder of another checkout; this one where it is left out. */
+  readonly root?: string;
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
-export async function startHermes({ command: name, folder, text, ...contender }: Hermes): Promise<Contender> {
+export async function startHermes(hermes: Hermes): Promise<Contender> {
+  const { command: name, folder, text, root = here('../..'), flags = [], env = {} } = hermes;
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'engines.yaml'), text);
-  const command = here('../../bin/hermes-router');
+  const command = join(root, 'bin/hermes-router');
   // The very first start strips the types of the sources, which takes memory; later ones find that done.
   spawnSync(command, [name, '--help']);
   const anyPort = '127.0.0.1:0';
@@ -88,12 +93,13 @@ export async function startHermes({ command: name, folder, text, ...contender }:
     anyPort,
     '--drain-delay',
     '0s',
+    ...flags,
   ];
-  const child = startPinned({ core: proxyCore, command, args });
+  const child = startPinned({ core: proxyCore, command, args, env });
   const server = name === 'serve' ? 'proxy' : name;
   const ports = await portsOf(child, [server, 'metrics']);
   await ready(ports.metrics);
-  return { name: contender.name, port: ports[server], child };
+  return { name: hermes.name, port: ports[server], child };
 }
 
 /** Reads from the router's log where its servers listen. */

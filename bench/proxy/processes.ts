@@ -15,11 +15,16 @@ export interface Pinned {
   readonly core: number;
   readonly command: string;
   readonly args: readonly string[];
+  /** Further variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Starts a program on one core; what it says on standard error is shown. */
-export function startPinned({ core, command, args }: Pinned): ChildProcess {
-  return spawn('taskset', ['-c', String(core), command, ...args], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] });
+export function startPinned({ core, command, args, env = {} }: Pinned): ChildProcess {
+  return spawn('taskset', ['-c', String(core), command, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    env: { ...process.env, ...env },
+  });
 }
 
 /** Moves this process to a core. */

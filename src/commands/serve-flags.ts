@@ -20,6 +20,7 @@ export const serveDefaults = {
   'max-scrapes-per-second': '300',
   'drain-delay': '5s',
   'drain-timeout': '300s',
+  'access-log': false,
   'upstream-client': 'socket',
   help: false,
 } as const;
@@ -54,6 +55,7 @@ wrong in it is logged and told in the status, and the last good version stays.
   --max-scrapes-per-second N  scrapes of engines' metrics; health probes: thrice as many (${serveDefaults['max-scrapes-per-second']})
   --drain-delay DURATION      on SIGTERM: still accepting, not ready (${serveDefaults['drain-delay']})
   --drain-timeout DURATION    then: for requests under way to end (${serveDefaults['drain-timeout']})
+  --access-log                a line of JSON for each finished request; traces: OTEL_EXPORTER_OTLP_ENDPOINT=URL
   --upstream-client NAME      socket, or undici as the fallback (${serveDefaults['upstream-client']})
 
 Every flag has an environment twin: --max-body is HERMES_MAX_BODY.`;

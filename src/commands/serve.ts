@@ -21,6 +21,7 @@ import { explainSource } from './explain-source.ts';
 import { prefixSecrets } from './prefix-key.ts';
 import { policyReports } from './policy-reports.ts';
 import { serveDefaults, serveUsage, type ServeFlags } from './serve-flags.ts';
+import { openTrails } from './trails.ts';
 import { gauges, tableTimes, tableView } from './views.ts';
 import { wallClock as clock } from './wall-clock.ts';
 
@@ -48,6 +49,7 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
   const drain = drainTimes(flags);
   const limits = bodyLimits(flags);
   const token = adminToken(flags, addresses.admin.host);
+  const followed = await openTrails({ service: 'hermes-router', accessLog: flags['access-log'], log });
   const traffic = new Traffic(() => clock.now());
   const book = new ScoreBook<Explanation>({ now: () => clock.now(), wallTime: () => Date.now() });
   const report = (): ReplicaReport => ({
@@ -73,7 +75,9 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
     onFleetEvent: (event) => source.fleetEvent(event),
   });
   const { store, router, fleet } = assembly;
+  const { trails } = followed;
   const frontDoor = new FrontDoor({
+    ...(trails === undefined ? {} : { trails }),
     store,
     router,
     feedback: fleet,
@@ -101,7 +105,7 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
   const sources: AdminSources = {
     metrics: createMetrics(
       [...traffic.families(), tableTimes(assembly)],
-      [...gauges(assembly, () => clock.now()), ...source.gauges()],
+      [...gauges(assembly, frontDoor, () => clock.now()), ...source.gauges(), ...followed.gauges],
     ),
     notReady: whyNotReady,
     table: () => tableView(store.current, assembly.snapshot, assembly.verdicts, assembly),
@@ -117,6 +121,7 @@ async function serve(flags: ServeFlags, log: Log): Promise<number> {
   await drained;
   source.close();
   await assembly.close();
+  await followed.close();
   for (const one of small) one.close().closeAllConnections();
   return Exit.fine;
 }

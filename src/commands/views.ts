@@ -7,6 +7,7 @@ import type { GaugeSource } from '../observability/metrics.ts';
 import type { MetricFamily } from '../observability/traffic.ts';
 import type { RoutingTable } from '../router/table.ts';
 import type { Assembly } from './assembly.ts';
+import type { Door } from './drain.ts';
 
 /** `/api/v1/table`: what is in force. Connections hold secrets and are left out. */
 export function tableView(
@@ -48,8 +49,8 @@ export function tableTimes({ tableTimes: series }: Pick<Assembly, 'tableTimes'>)
   return { name, help, type: 'histogram', samples: () => histogramSamples(name, {}, series) };
 }
 
-/** Gauges that are read from the house when somebody scrapes. */
-export function gauges(assembly: Assembly, now: () => number): GaugeSource[] {
+/** Gauges that are read from the house, and from the `door` that requests come in by, when somebody scrapes. */
+export function gauges(assembly: Assembly, door: Pick<Door, 'draining'>, now: () => number): GaugeSource[] {
   const { store, states, fleet, index, managers } = assembly;
   const perGroup = (value: (slots: readonly number[]) => number) => () =>
     [...store.current.groups.values()].map(({ key, endpoints }) => ({
@@ -115,6 +116,11 @@ export function gauges(assembly: Assembly, now: () => number): GaugeSource[] {
       name: 'hermes_last_good_in_force',
       help: 'Resources of which an older version is in force because the newest is not valid.',
       read: single(() => assembly.snapshot.lastGoodInForce.size),
+    },
+    {
+      name: 'hermes_draining',
+      help: '1 from the signal to stop until the process ends.',
+      read: single(() => (door.draining ? 1 : 0)),
     },
     {
       name: 'hermes_table_generation',

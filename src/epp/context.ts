@@ -2,6 +2,7 @@ import type { BodyBudget } from '../openai/body-budget.ts';
 import type { ScratchRequest } from '../openai/scratch-request.ts';
 import type { InferenceExtensionMetrics } from '../observability/inference-extension-metrics.ts';
 import type { Log } from '../observability/log.ts';
+import type { Trails } from '../observability/tracing/trail.ts';
 import type { Telemetry } from '../observability/telemetry.ts';
 import type { Clock } from '../router/clock.ts';
 import type { Deadlines } from '../router/deadlines.ts';
@@ -45,6 +46,8 @@ export interface PickerContext {
   readonly scratch: ScratchRequest;
   /** One for all calls, since a message is read to its end before the next. */
   readonly decoder: RequestDecoder;
+  /** Who follows single requests; nobody where it is left out. */
+  readonly trails?: Trails;
   /** A call holds nothing any more. */
   ended(): void;
 }

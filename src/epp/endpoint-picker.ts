@@ -1,7 +1,7 @@
 import type { BodyBudget } from '../openai/body-budget.ts';
 import { ScratchRequest } from '../openai/scratch-request.ts';
 import { Deadlines } from '../router/deadlines.ts';
-import type { CallHandler, CallStream } from './carrier/carrier.ts';
+import type { CallContext, CallHandler, CallStream } from './carrier/carrier.ts';
 import type { PickerContext } from './context.ts';
 import { Exchange } from './exchange.ts';
 import { RequestDecoder } from './wire/decode.ts';
@@ -11,7 +11,17 @@ export type { PickerSettings } from './context.ts';
 /** What the picker needs from the rest of the house. */
 export interface EndpointPickerDependencies extends Pick<
   PickerContext,
-  'settings' | 'store' | 'router' | 'states' | 'feedback' | 'telemetry' | 'metrics' | 'clock' | 'log' | 'bodies'
+  | 'settings'
+  | 'store'
+  | 'router'
+  | 'states'
+  | 'feedback'
+  | 'telemetry'
+  | 'metrics'
+  | 'clock'
+  | 'log'
+  | 'bodies'
+  | 'trails'
 > {
   /** 32 bits that the keys of prompts depend on; the same for all who read one index. */
   readonly promptSecret: number;
@@ -43,9 +53,9 @@ export class EndpointPicker {
   }
 
   /** Makes the handler of a new call. */
-  readonly accept = (stream: CallStream): CallHandler => {
+  readonly accept = (stream: CallStream, call?: CallContext): CallHandler => {
     this.active += 1;
-    return new Exchange(this.context, stream);
+    return new Exchange(this.context, stream, call);
   };
 
   /** The router stops now: every call under way gets a last word. */

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FakeTracer } from '../observability/tracing/tracer.fixture.ts';
+import { Trails } from '../observability/tracing/trail.ts';
 import { GrpcStatus } from './carrier/carrier.ts';
 import { books, Call, chat, deadline, emptyBooks, openRoom, placed, type Room } from './picker.fixture.ts';
 import { Phase } from './wire/request.ts';
@@ -271,6 +273,8 @@ describe('Exchange: every ending leaves the books at zero', () => {
   });
 
   it('any order of any messages', () => {
+    const tracer = new FakeTracer();
+    room = openRoom({ trails: new Trails({ tracer, accessLog: null, now: () => 0 }) });
     const messages: ((call: Call) => unknown)[] = [
       (call) => call.head(),
       (call) => call.head({ endOfStream: true }),
@@ -293,6 +297,8 @@ describe('Exchange: every ending leaves the books at zero', () => {
         for (const say of order) say(call);
         call.close();
         expect(books(room)).toEqual(emptyBooks);
+        expect(tracer.spans.filter(({ ends }) => ends !== 1)).toEqual([]);
+        tracer.spans.length = 0;
       }),
       { numRuns: 300 },
     );

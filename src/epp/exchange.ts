@@ -1,10 +1,11 @@
+import type { Trail } from '../observability/tracing/trail.ts';
 import { BodyBuffer } from '../openai/body-budget.ts';
 import { errorText } from '../observability/log.ts';
 import type { Timed } from '../router/deadlines.ts';
-import { RoutingError } from '../router/errors.ts';
+import { RoutingError, type RoutingErrorCode } from '../router/errors.ts';
 import { statusOf } from '../openai/answers.ts';
 import type { Foreknowledge } from '../router/foreknowledge.ts';
-import { GrpcStatus, type CallHandler, type CallStream } from './carrier/carrier.ts';
+import { GrpcStatus, type CallContext, type CallHandler, type CallStream } from './carrier/carrier.ts';
 import type { PickerContext } from './context.ts';
 import { immediateError, immediateJson } from './immediate.ts';
 import { admit, bodyFor, intake, knownOf, wayOf, type Heard, type Intake } from './intake.ts';
@@ -13,6 +14,7 @@ import { OutgoingBody } from './outgoing-body.ts';
 import { Placement } from './placement.ts';
 import { requestChange } from './request-change.ts';
 import { RequestHead } from './request-head.ts';
+import { openTrail } from './request-trail.ts';
 import { answerOf, responseChange } from './response-head.ts';
 import { Body, sendBody } from './wire/body.ts';
 import {
@@ -34,6 +36,7 @@ const Reply = { none: 0, body: 1, ended: 2 } as const;
 type Reply = (typeof Reply)[keyof typeof Reply];
 
 const empty = Buffer.alloc(0);
+const noContext: CallContext = Object.freeze({ traceparent: '', tracestate: '' });
 
 /** A message that cannot come where it came. */
 class OutOfOrder extends Error {
@@ -55,6 +58,14 @@ export class Exchange implements CallHandler, Timed {
   private heard: Heard | null = null;
   private body: BodyBuffer | null = null;
   private placement: Placement | null = null;
+  /** Of the call itself: its caller's span. */
+  readonly traceparent: string;
+  readonly tracestate: string;
+  /** Null where nobody follows single requests. */
+  private trail: Trail | null = null;
+  /** Why the request was refused, and what it was answered, where nobody has placed it. */
+  private code: RoutingErrorCode | null = null;
+  private status = 0;
   /** The body while it is on its way to the engine. */
   private outgoing: OutgoingBody | null = null;
   private hasTrailers = false;
@@ -67,8 +78,10 @@ export class Exchange implements CallHandler, Timed {
   /** Nothing more is held. */
   private settled = false;
 
-  constructor(context: PickerContext, stream: CallStream) {
+  constructor(context: PickerContext, stream: CallStream, call: CallContext = noContext) {
     this.context = context;
+    this.traceparent = call.traceparent;
+    this.tracestate = call.tracestate;
     this.stream = stream;
     this.startedAt = context.clock.now();
     this.deadline = this.startedAt + context.settings.deadline;
@@ -104,8 +117,13 @@ export class Exchange implements CallHandler, Timed {
   }
 
   timeOut(): void {
-    if (this.reply === Reply.ended) this.end(GrpcStatus.ok);
-    else this.end(GrpcStatus.deadlineExceeded, 'the request was not answered within the deadline', 504);
+    if (this.reply === Reply.ended) {
+      this.end(GrpcStatus.ok);
+      return;
+    }
+    const message = 'the request was not answered within the deadline';
+    this.context.log.warn('a request failed', { requestId: this.heard?.head.requestId, error: message });
+    this.end(GrpcStatus.deadlineExceeded, message, 504);
   }
 
   /** The picker stops now: an unanswered request gets a last word, an answer under way breaks off. */
@@ -147,7 +165,9 @@ export class Exchange implements CallHandler, Timed {
     const { context, startedAt } = this;
     const head = new RequestHead(request.headers);
     this.heard = { head, path: head.path, hint: null, startedAt };
+    this.trail = openTrail(context, head, startedAt, this);
     const way = wayOf(head, context.store.current, context.settings);
+    this.trail?.route('answer' in way ? '/v1/models' : way.path);
     if ('answer' in way) {
       this.answerWith(immediateJson(way.answer, head.requestId), 200);
       return;
@@ -183,7 +203,8 @@ export class Exchange implements CallHandler, Timed {
     if (heard === null) return;
     this.stage = Stage.deciding;
     const read = intake(context, heard, body === null ? empty : body.whole());
-    this.placement = new Placement(context, read.taken);
+    const { trail } = this;
+    this.placement = new Placement(context, read.taken, { trail, stream: read.payload?.stream === true });
     admit(context, read.taken);
     const known = knownOf(read);
     if (!(known instanceof Promise)) {
@@ -191,10 +212,15 @@ export class Exchange implements CallHandler, Timed {
       return;
     }
     const { placement } = this;
+    const waiting = trail?.step('look-up');
     known.then(
-      (found) => this.resumeWith(read, placement, found),
+      (found) => {
+        waiting?.end(context.clock.now());
+        this.resumeWith(read, placement, found);
+      },
       // A look-up does not reject; should one do so, it costs one request and not the process.
       (fault: unknown) => {
+        waiting?.end(context.clock.now(), 'internal_error');
         if (this.stage === Stage.deciding) this.fail(fault);
       },
     );
@@ -247,6 +273,7 @@ export class Exchange implements CallHandler, Timed {
     this.reply = Reply.body;
     const answered = answerOf(request, this.stage === Stage.moot);
     this.placement?.onAnswer(answered);
+    this.status = answered.status;
     if (this.placement === null) this.context.telemetry.refused(answered.status);
     this.stream.send(this.responseHeaders(request.served));
     if (request.endOfStream) this.endReply();
@@ -314,7 +341,8 @@ export class Exchange implements CallHandler, Timed {
       this.refuse(fault);
       return;
     }
-    this.context.log.error('a call failed inside the picker', { error: errorText(fault) });
+    const requestId = this.heard?.head.requestId;
+    this.context.log.error('a call failed inside the picker', { requestId, error: errorText(fault) });
     const message = 'the router has failed on this request';
     this.refuse(new RoutingError('internal_error', message, { source: 'router', cause: fault }));
   }
@@ -322,6 +350,8 @@ export class Exchange implements CallHandler, Timed {
   /** Answers with an error; once a decision has been sent, all that is left is to end the call. */
   private refuse(error: RoutingError): void {
     const status = statusOf(error.code);
+    this.code = error.code;
+    if (this.placement !== null) this.placement.code = error.code;
     if (this.stage === Stage.answered || this.stage === Stage.moot) {
       this.end(GrpcStatus.internal, error.message, status);
       return;
@@ -359,7 +389,8 @@ export class Exchange implements CallHandler, Timed {
     this.settled = true;
     this.outgoing = null;
     this.body?.drop();
-    this.placement?.finish(status, broken);
+    if (this.placement === null) this.trail?.endEarly(status === 0 ? this.status : status, this.code);
+    else this.placement.finish(status, broken);
     this.context.ended();
   }
 }

@@ -2,6 +2,7 @@ import { backend, endpoint, group, policy, readyStates } from '../../test/fixtur
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
 import { InferenceExtensionMetrics } from '../observability/inference-extension-metrics.ts';
 import { BodyBudget } from '../openai/body-budget.ts';
+import type { Trails } from '../observability/tracing/trail.ts';
 import { createLog } from '../observability/log.ts';
 import type { RequestResult, Telemetry } from '../observability/telemetry.ts';
 import type { Backend, BackendGroup, RoutingPolicy } from '../router/policy.ts';
@@ -48,6 +49,7 @@ export interface RoomOptions {
   readonly maxBuffered?: number;
   /** More policies than the one for model `m`. */
   readonly policies?: readonly RoutingPolicy[];
+  readonly trails?: Trails;
 }
 
 /** Picks the first endpoint that may be picked; the others are fallbacks in their order. */
@@ -96,6 +98,7 @@ export function openRoom(options: RoomOptions = {}): Room {
     refused: (status) => void room.refused.push(status),
   };
   const picker = new EndpointPicker({
+    ...(options.trails === undefined ? {} : { trails: options.trails }),
     store,
     states,
     router: new Router({ states, random: () => 0 }),

@@ -1,8 +1,11 @@
 import { noUsage, type Usage } from '../openai/usage.ts';
+import { decisionAttributes } from '../openai/decision-attributes.ts';
 import type { Payload } from '../openai/payload.ts';
+import type { Trail } from '../observability/tracing/trail.ts';
 import type { PolicyTelemetry } from '../observability/telemetry.ts';
 import { firstAttempt, type Attempts, type Decision } from '../router/decision.ts';
 import type { Endpoint } from '../router/endpoint.ts';
+import type { RoutingErrorCode } from '../router/errors.ts';
 import type { Outcome } from '../router/feedback.ts';
 import type { Foreknowledge } from '../router/foreknowledge.ts';
 import type { RoutingPolicy } from '../router/policy.ts';
@@ -47,6 +50,9 @@ export class Placement {
   /** The pick and its fallbacks, in order, with commas between. */
   destination = '';
   decision: Decision | null = null;
+  /** Why the request is refused; null where it is not, or not by us. */
+  code: RoutingErrorCode | null = null;
+  private readonly trail: Trail | null;
   private readonly context: PickerContext;
   private readonly telemetry: PolicyTelemetry;
   /** Models as metrics name them. */
@@ -57,20 +63,24 @@ export class Placement {
   private server: Endpoint | null = null;
   private answered: Answered | null = null;
   private decisionMicroseconds = 0;
+  private retries = 0;
   private firstByteAt = -1;
   private responseBytes = 0;
   private readonly tail = new ResponseTail();
   private done = false;
 
-  constructor(context: PickerContext, taken: Taken) {
+  /** `stream`: whether the client asks for one. */
+  constructor(context: PickerContext, taken: Taken, { trail, stream }: { trail: Trail | null; stream: boolean }) {
     this.context = context;
     this.taken = taken;
+    this.trail = trail;
     this.telemetry = context.telemetry.policy(taken.policy.key);
     const { models } = context.store.current;
     this.label = models.includes(taken.asked) ? taken.asked : 'other';
     this.target = models.includes(taken.model) ? taken.model : 'other';
     this.telemetry.started();
     context.metrics.started(this.label);
+    trail?.take({ model: this.label, policy: taken.policy.key, stream });
   }
 
   /** Decides and reserves; null where no endpoint may take the request. `payload` is null where there is no body. */
@@ -83,10 +93,16 @@ export class Placement {
     context.scratch.describe(payload, { model, headers: head, known, requestId: head.requestId });
     const attempts = this.attempts(chosen);
     const decision = context.router.decide(taken.policy, context.scratch, attempts);
-    const milliseconds = context.clock.now() - before;
-    this.decisionMicroseconds = milliseconds * 1000;
-    context.metrics.scheduled(milliseconds);
-    if (decision === null) return null;
+    const after = context.clock.now();
+    this.decisionMicroseconds = (after - before) * 1000;
+    context.metrics.scheduled(after - before);
+    if (decision !== null) this.place(decision, chosen);
+    if (this.trail?.recording === true) this.traceDecision(decision, before, after);
+    return decision;
+  }
+
+  private place(decision: Decision, chosen: readonly Endpoint[] | null): void {
+    const { context } = this;
     this.decision = decision;
     this.server = decision.endpoint;
     this.reservation = decision.reservation;
@@ -95,7 +111,13 @@ export class Placement {
     const others = chosen?.slice(1) ?? this.fallbacks();
     this.destination = decision.endpoint.address;
     for (const { address } of others) this.destination += `,${address}`;
-    return decision;
+  }
+
+  private traceDecision(decision: Decision | null, before: number, after: number): void {
+    const span = this.trail?.span?.child('decision', 'internal', before);
+    span?.set({ ...decisionAttributes(this.taken.policy, decision, 1), 'hermes.destination': this.destination });
+    if (decision === null) span?.end(after, 'no_ready_endpoint');
+    else span?.end(after);
   }
 
   get explains(): boolean {
@@ -111,6 +133,7 @@ export class Placement {
     if (server === null || server === decision.endpoint) return;
     context.feedback.report(decision.endpoint.slot, 'connect_failure');
     this.telemetry.retried();
+    this.retries += 1;
     this.server = server;
     // Another leader of the same pair: the pair's books stay as they are.
     if (decision.handover !== null) return;
@@ -151,7 +174,8 @@ export class Placement {
     this.tell(usage, status, broken);
   }
 
-  private tell({ promptTokens, completionTokens, cachedTokens }: Usage, status: number, broken: boolean): void {
+  private tell(usage: Usage, status: number, broken: boolean): void {
+    const { promptTokens, completionTokens, cachedTokens } = usage;
     const { decision, taken, context } = this;
     const duration = context.clock.now() - taken.startedAt;
     this.telemetry.finished({
@@ -178,6 +202,23 @@ export class Placement {
       promptTokens,
       completionTokens,
     });
+    if (this.trail !== null) this.endTrail(this.trail, usage, status, broken);
+  }
+
+  private endTrail(trail: Trail, usage: Usage, status: number, broken: boolean): void {
+    const { decision, server, retries, decisionMicroseconds } = this;
+    const code = this.code ?? (status === 499 ? 'client_closed' : 'upstream_unreachable');
+    trail.end({
+      status,
+      code: broken ? code : null,
+      group: decision === null ? null : decision.backend.group.name,
+      endpoint: server === null ? null : server.name,
+      prefillEndpoint: decision?.handover?.prefill.name ?? null,
+      retries,
+      decisionMicroseconds,
+      timeToFirstToken: this.timeToFirstToken(),
+      ...usage,
+    });
   }
 
   /** The endpoints that a conformance test wants; null where it wants none. */
@@ -191,7 +232,8 @@ export class Placement {
 
   private attempts(chosen: readonly Endpoint[] | null): Attempts {
     const only = chosen === null ? this.taken.only : new Set([chosen[0].address]);
-    return only === null && !this.explains ? firstAttempt : { ...firstAttempt, only, explain: this.explains };
+    const explain = this.explains || this.trail?.recording === true;
+    return only === null && !explain ? firstAttempt : { ...firstAttempt, only, explain };
   }
 
   /** Copied: the router's own list is valid until its next decision. */

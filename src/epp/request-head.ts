@@ -78,6 +78,16 @@ export class RequestHead implements HeaderLookup {
     return undefined;
   }
 
+  /** Values of all headers of that lower-case name with commas between; empty where there is none. */
+  joined(name: string): string {
+    const { lines } = this;
+    let found = '';
+    for (let i = 0; i < lines.length; i += 2) {
+      if (lines[i] === name) found += found === '' ? lines[i + 1] : `,${lines[i + 1]}`;
+    }
+    return found;
+  }
+
   private read(name: string, value: string): void {
     this.lines.push(name, value);
     const fate = fateOf(name);

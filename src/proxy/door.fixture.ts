@@ -47,7 +47,7 @@ export interface DoorOptions {
   /** Labels of the endpoints, in their order. */
   readonly labels?: readonly Endpoint['labels'][];
   /** What the front door is made with besides. */
-  readonly door?: Partial<Pick<FrontDoorDependencies, 'pairs' | 'pages' | 'upstream'>>;
+  readonly door?: Partial<Pick<FrontDoorDependencies, 'pairs' | 'pages' | 'upstream' | 'trails'>>;
   readonly maxBody?: number;
   readonly maxBuffered?: number;
   /** More policies than the one for model `m`. */

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { FakeTracer } from '../observability/tracing/tracer.fixture.ts';
+import { Trails } from '../observability/tracing/trail.ts';
 import { backend, endpoint, group } from '../../test/fixtures/fleet.ts';
 import type { Backend, RetryCause } from '../router/policy.ts';
 import { RoutingTable } from '../router/table.ts';
@@ -440,7 +442,10 @@ describe('the books', () => {
           (index: number): Answerer =>
           (socket, request, count) =>
             behaviours[script[index].shift() ?? 'answers'](socket, request, count);
+        const tracer = new FakeTracer();
+        const trails = new Trails({ tracer, accessLog: null, now: () => 0 });
         const door = await openDoor([engine(0), engine(1), engine(2)], {
+          door: { trails },
           policy: {
             timeouts: { connect: 1000, firstByte: 1000, streamIdle: 1000, nonStreaming: 2000, request: 5000 },
             retries: { attempts: 2, on: all, budget },
@@ -462,7 +467,8 @@ describe('the books', () => {
         }
         door.clock.advance(6000);
         expect(books(door)).toEqual(emptyBooks);
-        expect(door.logged).toEqual([]);
+        expect(door.logged.filter((line) => line.includes('"level":"error"'))).toEqual([]);
+        expect(tracer.spans.filter(({ ends }) => ends !== 1)).toEqual([]);
         await door.close();
       }),
       { numRuns: 40 },

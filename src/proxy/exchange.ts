@@ -2,14 +2,13 @@ import { errorText } from '../observability/log.ts';
 import type { PolicyHandoverTelemetry } from '../observability/telemetry.ts';
 import { isSuccess, statusOf } from '../openai/answers.ts';
 import { debugHeaders } from '../openai/debug-headers.ts';
-import { noUsage } from '../openai/usage.ts';
 import type { Timed } from '../router/deadlines.ts';
 import { firstAttempt, type Attempts, type Decision } from '../router/decision.ts';
 import type { Endpoint } from '../router/endpoint.ts';
 import { RoutingError, type RoutingErrorCode } from '../router/errors.ts';
 import type { Outcome } from '../router/feedback.ts';
 import type { RetryCause } from '../router/policy.ts';
-import { readsHits } from '../router/profiles.ts';
+import { Account } from './account.ts';
 import { AnswerTooLarge, ClientAnswer } from './client-answer.ts';
 import type { ExchangeContext } from './context.ts';
 import { lengthOfRole } from './handover/opening.ts';
@@ -27,9 +26,6 @@ import type { UpstreamError } from './upstream/client.ts';
 /** Milliseconds a client has to take the last event of a broken stream. */
 const farewell = 5000;
 
-/** What is told of a request that was never decided on. */
-const undecided = { backend: { group: { name: '' } }, promptTokens: 0, cachedTokens: 0 };
-
 /**
  * One request from its decision to the end of its answer: tries endpoints until a byte of an answer has gone to the
  * client, then passes the answer on, and gives back what it holds however it ends. Where the router hands over itself,
@@ -42,6 +38,7 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
   readonly inbound: Inbound;
   readonly telemetry: PolicyHandoverTelemetry;
   readonly limits: TimeLimits;
+  private readonly account: Account;
   private readonly tries: Tries;
   /** The try under way, or the last one. */
   private attempt: Try | null = null;
@@ -49,8 +46,6 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
   /** A decoder's first event that says no more than who speaks: held back until the next one. */
   private opening: Buffer | null = null;
   private status = 0;
-  private firstByteAt = -1;
-  private decisionMicroseconds = 0;
   private paused = false;
   private done = false;
 
@@ -59,7 +54,8 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
     this.inbound = inbound;
     this.limits = new TimeLimits(inbound);
     this.tries = new Tries(context, inbound.policy);
-    this.telemetry = context.telemetry.policy(inbound.policy.key);
+    this.account = new Account(context, inbound);
+    this.telemetry = this.account.telemetry;
   }
 
   start(): void {
@@ -90,7 +86,7 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
     if (this.done) return;
     this.attempt?.abort();
     this.attempt?.endStage('client_left');
-    this.finish(499, true);
+    this.finish(499, 'client_closed');
   }
 
   onPrefilled(): void {
@@ -118,6 +114,7 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
     if (attempt === null) return;
     const { decision } = attempt;
     this.status = status;
+    attempt.answered(status);
     if (status === 503 && this.retry('Unavailable', 'server_error')) return;
     if (status === 500 && this.retryRead()) return;
     const { rewriteModel } = decision.backend;
@@ -132,7 +129,7 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
   onData(chunk: Buffer): boolean {
     const { answer } = this;
     if (answer === null) return true;
-    const bytes = this.firstByteAt < 0 ? this.begin(answer, chunk) : chunk;
+    const bytes = this.account.firstByteAt < 0 ? this.begin(answer, chunk) : chunk;
     if (bytes === null) return true;
     let flowing: boolean;
     try {
@@ -154,12 +151,12 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
 
   onEnd(): void {
     if (this.answer === null) return;
-    if (this.firstByteAt < 0) this.firstByte(true);
+    if (this.account.firstByteAt < 0) this.firstByte(true);
     if (this.opening !== null) this.answer.write(this.opening);
     this.attempt?.report(this.status >= 500 ? 'server_error' : 'ok');
     this.attempt?.endStage(isSuccess(this.status) ? 'ok' : 'refused');
     this.answer.end();
-    this.finish(this.status, false);
+    this.finish(this.status, null);
   }
 
   onError(error: UpstreamError): void {
@@ -217,7 +214,7 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
       this.attempt = attempt;
       this.answer = null;
       this.opening = null;
-      this.firstByteAt = -1;
+      this.account.firstByteAt = -1;
       attempt.begin();
       this.deadline = attempt.deadline;
     } catch (error) {
@@ -232,9 +229,9 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
     const { payload, model, headers, known } = inbound;
     scratch.describe(payload, { model, headers, known, requestId: headers.requestId });
     const before = context.clock.now();
-    const explained = this.explains() ? { ...attempts, explain: true } : attempts;
+    const explained = this.explains() || this.account.wantsScores ? { ...attempts, explain: true } : attempts;
     const decision = context.router.decide(inbound.policy, scratch, explained);
-    this.decisionMicroseconds = (context.clock.now() - before) * 1000;
+    this.account.decided(decision, before);
     return decision;
   }
 
@@ -245,7 +242,9 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
       return;
     }
     // A plugin that throws costs this request its answer, not the router its books.
-    this.context.log.error('a decision failed', { policy: this.inbound.policy.key, error: errorText(error) });
+    const { policy, headers } = this.inbound;
+    const { requestId } = headers;
+    this.context.log.error('a decision failed', { requestId, policy: policy.key, error: errorText(error) });
     this.fail('internal_error', 'the router has failed on this request', error);
   }
 
@@ -260,7 +259,7 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
     attempt.abort();
     attempt.release();
     const again = { ...firstAttempt, tried: tries.add(failed), backend: attempt.decision.backend };
-    if (this.tryAgain(again, transfer)) this.telemetry.retried();
+    if (this.tryAgain(again, transfer)) this.account.retried();
     else this.fail('upstream_unreachable', 'every engine that was tried has failed');
     return true;
   }
@@ -291,65 +290,39 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
     const { response, headers } = this.inbound;
     const source = code === 'invalid_value' ? 'client' : 'backend';
     const error = new RoutingError(code, message, { source, retryable: source === 'backend', cause });
+    if (statusOf(code) > 500) this.complain('a request failed', code, message);
     const head = ['x-request-id', headers.requestId];
     if (this.tries.isPoisonous) head.push('x-should-retry', 'false');
-    this.finish(statusOf(code), true);
+    this.finish(statusOf(code), code);
     if (!response.headersSent) sendError(response, error, head);
     else response.destroy();
   }
 
   /** Something has been sent: the stream ends with an error event and without its proper end. */
   private breakOff(code: RoutingErrorCode, message: string): void {
-    this.finish(this.status, true);
+    this.complain('an answer broke off', code, message);
+    this.finish(this.status, code);
     this.answer?.breakOff(new RoutingError(code, message, { source: 'backend', retryable: true }), this.inbound.path);
     this.deadline = this.context.clock.now() + farewell;
     this.context.deadlines.add(this);
   }
 
-  private finish(status: number, broken: boolean): void {
+  private complain(what: string, code: RoutingErrorCode, error: string): void {
+    const { attempt, inbound, context } = this;
+    const { requestId } = inbound.headers;
+    context.log.warn(what, { requestId, policy: inbound.policy.key, endpoint: attempt?.asked.name, code, error });
+  }
+
+  /** `code` says why there is no whole answer; null where there is one. */
+  private finish(status: number, code: RoutingErrorCode | null): void {
     if (this.done) return;
     this.done = true;
-    const { context, attempt, inbound } = this;
+    const { context, attempt, inbound, answer } = this;
     context.deadlines.delete(this);
     attempt?.release();
     attempt?.dropTransfer();
-    this.tell(status, broken);
+    this.account.finish(status, code, attempt === null ? null : attempt.decision, answer);
     context.ended(inbound.payload.bytes.length);
-  }
-
-  private tell(status: number, broken: boolean): void {
-    const decision = this.attempt === null ? undecided : this.attempt.decision;
-    const { promptTokens, completionTokens, cachedTokens } = this.answer?.usage.read() ?? noUsage;
-    if (promptTokens > 0) this.learn(cachedTokens < 0 ? null : cachedTokens / promptTokens);
-    this.telemetry.finished({
-      group: decision.backend.group.name,
-      status,
-      broken,
-      duration: this.context.clock.now() - this.inbound.startedAt,
-      timeToFirstToken: this.timeToFirstToken(),
-      decisionMicroseconds: this.decisionMicroseconds,
-      estimatedTokens: decision.promptTokens,
-      estimatedCached: decision.cachedTokens,
-      promptTokens,
-      completionTokens,
-      cachedTokens,
-    });
-  }
-
-  /** Tells the prefix source what share of the prompt the engine says it had cached. */
-  private learn(cached: number | null): void {
-    const { attempt, inbound } = this;
-    if (attempt === null || !readsHits(inbound.policy, attempt.decision.backend.group)) return;
-    const { backend, endpoint, handover, cachedTokens, promptTokens } = attempt.decision;
-    // A decoder repeats what its prefiller has told.
-    const { slot } = handover === null ? endpoint : handover.prefill;
-    backend.group.prefixSource.answered(slot, cachedTokens / promptTokens, cached);
-  }
-
-  /** Only a stream's first byte is its first token; milliseconds, or -1. */
-  private timeToFirstToken(): number {
-    if (this.firstByteAt < 0 || this.answer?.isStream !== true) return -1;
-    return this.firstByteAt - this.inbound.startedAt;
   }
 
   /** The first bytes of an answer have come: what is to be passed on; null where that is nothing yet, or another try. */
@@ -373,8 +346,8 @@ export class Exchange implements TryOwner, ResponseListener, Timed {
 
   /** What a decoder refuses it may not have read. */
   private firstByte(isGood: boolean): void {
-    this.firstByteAt = this.context.clock.now();
-    this.attempt?.firstByte(isGood && isSuccess(this.status));
+    this.account.firstByte();
+    this.attempt?.firstByte(isGood && isSuccess(this.status), this.answer?.isStream === true);
   }
 
   /** The client is slower than the engine: nothing more is read until it has caught up. */

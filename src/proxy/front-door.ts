@@ -1,4 +1,4 @@
-import { errorText, type Log } from '../observability/log.ts';
+import { errorText, rateLimited, type Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
 import { RoutingError } from '../router/errors.ts';
 import type { EndpointFeedback } from '../router/feedback.ts';
@@ -7,6 +7,7 @@ import type { RoutingPolicy } from '../router/policy.ts';
 import { readsAnyHits } from '../router/profiles.ts';
 import type { Router } from '../router/router.ts';
 import type { TableStore } from '../router/table.ts';
+import type { Trail, Trails } from '../observability/tracing/trail.ts';
 import type { HandoverTelemetry } from '../observability/telemetry.ts';
 import { statusOf } from '../openai/answers.ts';
 import { checkAllowed, checkJson, checkMethod, servedRoute } from '../openai/admission.ts';
@@ -28,8 +29,8 @@ import { servePage, type PageHandler } from './page.ts';
 import { modelById, modelList } from '../openai/model-list.ts';
 import { parsePayload } from '../openai/payload.ts';
 import { RequestHeaders } from './request-headers.ts';
+import { openTrail, Unfinished } from './request-trail.ts';
 import { RetryBudget } from './retry-budget.ts';
-import type { Route } from '../openai/routes.ts';
 import { Targets } from './targets.ts';
 import type { UpstreamClient } from './upstream/client.ts';
 
@@ -49,9 +50,9 @@ export interface FrontDoorDependencies {
   readonly pairs?: 'FromHeaders';
   /** What is answered to a GET of further paths, which are none of an engine's. */
   readonly pages?: ReadonlyMap<string, PageHandler>;
+  /** Who follows single requests; nobody where it is left out. */
+  readonly trails?: Trails;
 }
-
-type InferenceRoute = Extract<Route, { kind: 'inference' }>;
 
 /** Takes HTTP requests, reads and checks them, and starts their exchanges. */
 export class FrontDoor {
@@ -60,6 +61,8 @@ export class FrontDoor {
   draining = false;
   private readonly dependencies: FrontDoorDependencies;
   private readonly context: ExchangeContext;
+  /** Engines may fail a thousand times a second. */
+  private readonly log: Log;
   private readonly deadlines: Deadlines<Exchange>;
   private active = 0;
   private readonly budgets = new Map<string, RetryBudget>();
@@ -67,7 +70,8 @@ export class FrontDoor {
   constructor(dependencies: FrontDoorDependencies) {
     this.dependencies = dependencies;
     this.bodies = new BodyBudget(dependencies.limits);
-    const { router, upstream, feedback, telemetry, clock, log } = dependencies;
+    const { router, upstream, feedback, telemetry, clock } = dependencies;
+    this.log = rateLimited(dependencies.log, () => clock.now());
     this.deadlines = new Deadlines(clock);
     this.context = {
       router,
@@ -75,7 +79,7 @@ export class FrontDoor {
       feedback,
       telemetry,
       clock,
-      log,
+      log: this.log,
       targets: new Targets(),
       aborts: new AbortBook(clock),
       deadlines: this.deadlines,
@@ -106,46 +110,57 @@ export class FrontDoor {
   }
 
   handle(request: ClientRequest, response: Response): void {
-    const headers = new RequestHeaders(request.head.headers);
-    try {
-      this.route(request, response, headers);
-    } catch (error) {
-      this.refuse(response, headers, error);
-    }
-  }
-
-  private route(request: ClientRequest, response: Response, headers: RequestHeaders): void {
+    const { trails, pages } = this.dependencies;
+    const headers = new RequestHeaders(request.head.headers, trails?.tracing);
     const { target } = request.head;
     const mark = target.indexOf('?');
     const path = mark < 0 ? target : target.slice(0, mark);
-    const page = this.dependencies.pages?.get(path);
-    if (page !== undefined) {
-      checkAllowed('GET', request.head.method);
-      servePage(page, response, headers.requestId);
-      return;
+    const page = pages?.get(path);
+    // Pages are what probes and scrapes ask for.
+    const followed = trails !== undefined && page === undefined;
+    const trail = followed ? openTrail(trails, request.head, headers, this.dependencies.clock.now()) : null;
+    try {
+      if (page === undefined) this.route(request, response, { headers, trail, path, query: target.slice(path.length) });
+      else this.answerPage(page, request, response, headers);
+    } catch (error) {
+      this.refuse(response, { headers, trail }, error);
     }
-    const route = servedRoute(path);
-    checkMethod(route, request.head.method);
-    const table = this.dependencies.store.current;
-    if (route.kind === 'models') sendJson(response, modelList(table), headers.requestId);
-    else if (route.kind === 'model') sendJson(response, modelById(table, route.id), headers.requestId);
-    else this.receive(request, response, { headers, route, query: mark < 0 ? '' : target.slice(mark) });
   }
 
-  private receive(request: ClientRequest, response: Response, read: Head): void {
-    const { headers } = read;
-    checkJson(headers.contentType);
+  private answerPage(page: PageHandler, { head }: ClientRequest, response: Response, { requestId }: RequestHeaders) {
+    checkAllowed('GET', head.method);
+    servePage(page, response, requestId);
+  }
+
+  private route(request: ClientRequest, response: Response, head: Head): void {
+    const { headers, trail } = head;
+    const route = servedRoute(head.path);
+    trail?.route(route.kind === 'inference' ? route.path : '/v1/models');
+    checkMethod(route, request.head.method);
+    if (route.kind === 'inference') {
+      head.path = route.path;
+      this.receive(request, response, head);
+      return;
+    }
+    const table = this.dependencies.store.current;
+    sendJson(response, route.kind === 'models' ? modelList(table) : modelById(table, route.id), headers.requestId);
+    trail?.endEarly(200, null);
+  }
+
+  private receive(request: ClientRequest, response: Response, head: Head): void {
+    checkJson(head.headers.contentType);
     const startedAt = this.dependencies.clock.now();
+    if (head.trail !== null) response.listener = new Unfinished(head.trail);
     readBody(this.bodies, request, (error, bytes) => {
       if (error !== null) {
-        this.refuse(response, headers, error);
+        this.refuse(response, head, error);
         return;
       }
       try {
-        this.begin(response, { ...read, bytes, startedAt });
+        this.begin(response, { ...head, bytes, startedAt });
       } catch (fault) {
         this.bodies.release(bytes.length);
-        this.refuse(response, headers, fault);
+        this.refuse(response, head, fault);
       }
     });
   }
@@ -156,7 +171,13 @@ export class FrontDoor {
     const table = store.current;
     const payload = parsePayload(whole.bytes);
     const { model, policy } = resolve(table, payload.model, whole.headers);
-    const { path } = whole.route;
+    const { path, trail } = whole;
+    // Only names that somebody has written down in the cluster are repeated.
+    trail?.take({
+      model: table.models.includes(model) ? model : 'other',
+      policy: policy.key,
+      stream: payload.stream,
+    });
     const pair = this.dependencies.pairs === 'FromHeaders' ? namedPair(whole.headers, policy) : null;
     const known = readsAnyHits(policy) ? foreknow(policy, { model, path, payload }) : nothingForeknown;
     const start = (known: Foreknowledge): void => {
@@ -172,6 +193,7 @@ export class FrontDoor {
         known,
         pair,
         startedAt,
+        trail,
       });
     };
     if (!(known instanceof Promise)) {
@@ -179,13 +201,20 @@ export class FrontDoor {
       return;
     }
     const { length } = payload.bytes;
+    const { clock } = this.dependencies;
+    const waiting = trail?.step('look-up');
     known.then(
-      // A client that leaves meanwhile has closed its response.
-      (found) => (response.closed ? this.bodies.release(length) : start(found)),
+      (found) => {
+        waiting?.end(clock.now());
+        // A client that leaves meanwhile has closed its response.
+        if (response.closed) this.bodies.release(length);
+        else start(found);
+      },
       // A look-up does not reject; should one do so, it costs one request and not the process.
       (fault: unknown) => {
+        waiting?.end(clock.now(), 'internal_error');
         this.bodies.release(length);
-        this.refuse(response, whole.headers, fault);
+        this.refuse(response, whole, fault);
       },
     );
   }
@@ -210,10 +239,11 @@ export class FrontDoor {
     return budget;
   }
 
-  private refuse(response: Response, headers: RequestHeaders, fault: unknown): void {
-    const error = this.asRoutingError(fault);
+  private refuse(response: Response, { headers, trail }: Asked, fault: unknown): void {
+    const error = this.asRoutingError(fault, headers.requestId);
     const status = statusOf(error.code);
     this.dependencies.telemetry.refused(status);
+    trail?.endEarly(status, error.code);
     if (response.headersSent) {
       response.destroy();
       return;
@@ -225,9 +255,9 @@ export class FrontDoor {
     sendError(response, error, extra);
   }
 
-  private asRoutingError(fault: unknown): RoutingError {
+  private asRoutingError(fault: unknown, requestId: string): RoutingError {
     if (fault instanceof RoutingError) return fault;
-    this.dependencies.log.error('request failed inside the router', { error: errorText(fault) });
+    this.log.error('request failed inside the router', { requestId, error: errorText(fault) });
     return new RoutingError('internal_error', 'the router has failed on this request', {
       source: 'router',
       cause: fault,
@@ -235,9 +265,15 @@ export class FrontDoor {
   }
 }
 
-interface Head {
+/** Who asks. */
+interface Asked {
   readonly headers: RequestHeaders;
-  readonly route: InferenceRoute;
+  readonly trail: Trail | null;
+}
+
+interface Head extends Asked {
+  /** The client's path without its query; once its route is known, the one that engines know. */
+  path: string;
   readonly query: string;
 }
 

@@ -1,3 +1,4 @@
+import type { Trail } from '../observability/tracing/trail.ts';
 import type { Payload } from '../openai/payload.ts';
 import type { NamedPair } from '../router/decision.ts';
 import type { Foreknowledge } from '../router/foreknowledge.ts';
@@ -20,4 +21,6 @@ export interface Inbound {
   readonly pair: NamedPair | null;
   /** When the request came, in milliseconds of the clock. */
   readonly startedAt: number;
+  /** Null where nobody wants to know of single requests. */
+  readonly trail: Trail | null;
 }

@@ -123,4 +123,25 @@ describe('RequestHeaders', () => {
       }),
     );
   });
+
+  describe('where requests are traced', () => {
+    const lines = (...raw: string[]): string => new RequestHeaders(raw, true).linesFor(undefined, false);
+
+    it('keeps the trace headers for itself, and baggage goes on', () => {
+      const raw = ['Traceparent', 'p', 'tracestate', 'a=1', 'TraceState', 'b=2', 'baggage', 'c=d'];
+      const headers = new RequestHeaders(raw, true);
+      expect([headers.traceparent, headers.tracestate]).toEqual(['p', 'a=1,b=2']);
+      expect(lines(...raw)).toContain('baggage: c=d\r\n');
+      expect(lines(...raw)).not.toMatch(/^trace/im);
+    });
+
+    it('two parents are none', () => {
+      expect(new RequestHeaders(['traceparent', 'p', 'traceparent', 'q'], true).traceparent).toBe('p,q');
+    });
+  });
+
+  it('reads no trace header where nothing is traced', () => {
+    const { traceparent, tracestate } = new RequestHeaders(['traceparent', 'p', 'tracestate', 'a=1']);
+    expect([traceparent, tracestate]).toEqual(['', '']);
+  });
 });

@@ -3,7 +3,7 @@ import { isSteering } from '../openai/steering-headers.ts';
 import type { HeaderLookup } from '../router/request.ts';
 
 /** What the proxy does with a request header. */
-const Fate = { forward: 0, drop: 1, contentType: 2, requestId: 3, debug: 4, authorization: 5 } as const;
+const Fate = { forward: 0, drop: 1, contentType: 2, requestId: 3, debug: 4, authorization: 5, trace: 6 } as const;
 type Fate = (typeof Fate)[keyof typeof Fate];
 
 const special = new Map<string, Fate>([
@@ -11,6 +11,8 @@ const special = new Map<string, Fate>([
   ['x-request-id', Fate.requestId],
   ['x-hermes-debug', Fate.debug],
   ['authorization', Fate.authorization],
+  ['traceparent', Fate.trace],
+  ['tracestate', Fate.trace],
 ]);
 
 /** Hop by hop, made anew by us, or (accept-encoding) in the way of reading usage and of the error event. */
@@ -39,13 +41,18 @@ export class RequestHeaders implements HeaderLookup {
   contentType = '';
   requestId = '';
   debug = false;
+  /** The client's trace headers where we write our own, several joined by commas; else empty, and they go on. */
+  traceparent = '';
+  tracestate = '';
   private readonly raw: readonly string[];
+  private readonly traced: boolean;
   private authorization = '';
   private forwarded = '';
 
-  /** `raw` is name, value, name, value … as the parser has checked them. */
-  constructor(raw: readonly string[]) {
+  /** `raw` is name, value, name, value … as the parser has checked them; `traced`: trace headers are ours to write. */
+  constructor(raw: readonly string[], traced = false) {
     this.raw = raw;
+    this.traced = traced;
     const named = connectionNames(raw);
     for (let i = 0; i < raw.length; i += 2) this.read(raw[i], raw[i + 1], named);
     this.requestId = requestIdOf(this.requestId);
@@ -71,7 +78,11 @@ export class RequestHeaders implements HeaderLookup {
   private read(name: string, value: string, named: ReadonlySet<string> | null): void {
     switch (fateOf(name)) {
       case Fate.forward:
-        if (named === null || !named.has(name.toLowerCase())) this.forwarded += `${name}: ${value}\r\n`;
+        this.forward(name, value, named);
+        break;
+      case Fate.trace:
+        if (this.traced) this.takeTrace(name, value);
+        else this.forward(name, value, named);
         break;
       case Fate.contentType:
         this.contentType = value;
@@ -89,6 +100,20 @@ export class RequestHeaders implements HeaderLookup {
         break;
     }
   }
+
+  private forward(name: string, value: string, named: ReadonlySet<string> | null): void {
+    if (named === null || !named.has(name.toLowerCase())) this.forwarded += `${name}: ${value}\r\n`;
+  }
+
+  /** Several of the one are a list; several of the other are none, as the commas will show. */
+  private takeTrace(name: string, value: string): void {
+    if (name.length === 'tracestate'.length) this.tracestate = joined(this.tracestate, value);
+    else this.traceparent = joined(this.traceparent, value);
+  }
+}
+
+function joined(before: string, value: string): string {
+  return before === '' ? value : `${before},${value}`;
 }
 
 /** Header names that the Connection header makes hop by hop; null for the usual none. */

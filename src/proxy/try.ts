@@ -1,3 +1,4 @@
+import type { Span } from '../observability/tracing/tracer.ts';
 import type { HandoverStage, PolicyHandoverTelemetry, StageOutcome } from '../observability/telemetry.ts';
 import { withModel } from '../openai/members.ts';
 import type { Decision } from '../router/decision.ts';
@@ -5,6 +6,7 @@ import type { Endpoint } from '../router/endpoint.ts';
 import { RoutingError } from '../router/errors.ts';
 import type { Outcome } from '../router/feedback.ts';
 import type { RetryCause } from '../router/policy.ts';
+import { callSpan, endCallSpan } from './call-span.ts';
 import type { ExchangeContext } from './context.ts';
 import { Bodies } from './handover/bodies.ts';
 import { isTransferable } from './handover/eligible.ts';
@@ -38,6 +40,9 @@ export class Try {
   /** What the call under way is in the hand-over; null where there is none, or it has ended. */
   private stage: HandoverStage | null = null;
   private upstream: UpstreamExchange | null = null;
+  /** Of the call under way, where requests are traced. */
+  private span: Span | null = null;
+  private status = 0;
 
   /** `transfer` is that of an earlier try, whose blocks are still to be read. */
   constructor(owner: TryOwner, decision: Decision, transfer: Transfer | null) {
@@ -93,10 +98,19 @@ export class Try {
     return this.owner.context.clock.now() < transfer.readableUntil ? transfer : null;
   }
 
-  /** The first byte of an answer; `isRead` where it shows that the blocks have been read. */
-  firstByte(isRead: boolean): void {
+  /** The call under way is being answered. */
+  answered(status: number): void {
+    this.status = status;
+  }
+
+  /**
+   * The first byte of an answer; `isRead` where it shows that the blocks have been read, `isToken` where it is the first
+   * token's.
+   */
+  firstByte(isRead: boolean, isToken: boolean): void {
     this.decision.reservation.firstByte();
     if (isRead) this.transfer?.read();
+    if (isToken && this.span !== null) this.span.event('first_token', this.owner.context.clock.now());
   }
 
   /** Ends the call under way. */
@@ -119,10 +133,15 @@ export class Try {
     this.endStage(outcome === 'server_error' ? 'refused' : outcome);
   }
 
-  /** Counts a call of a hand-over once. */
+  /** A call has ended; counts once. */
   endStage(outcome: StageOutcome): void {
-    if (this.stage !== null) this.owner.telemetry.stageEnded(this.stage, outcome);
+    const { stage, span, owner } = this;
+    if (stage !== null) owner.telemetry.stageEnded(stage, outcome);
     this.stage = null;
+    if (span === null) return;
+    const status = stage === 'prefill' ? (this.transfer?.status ?? 0) : this.status;
+    endCallSpan(span, outcome, status, owner.context.clock.now());
+    this.span = null;
   }
 
   /** Gives back what it holds, but for the blocks. */
@@ -165,11 +184,14 @@ export class Try {
     const { decision, owner } = this;
     const { context, inbound } = owner;
     const { connection } = decision.backend.group;
-    const lines = inbound.headers.linesFor(connection.apiKey, connection.forwardAuthorization);
+    let lines = inbound.headers.linesFor(connection.apiKey, connection.forwardAuthorization);
+    if (decision.handover !== null) lines += leaderLines(inbound.policy, decision);
+    const span = this.beginSpan(endpoint);
+    if (span !== null) lines += span.headers;
     const request = {
       method: 'POST',
       path: inbound.path + inbound.query,
-      headers: decision.handover === null ? lines : lines + leaderLines(inbound.policy, decision),
+      headers: lines,
       body,
       connectTimeout: this.connectTimeout(),
     };
@@ -179,9 +201,27 @@ export class Try {
     } catch (cause) {
       if (this.prefilling) this.transfer?.cancelled();
       this.stage = null;
+      this.endStage('unusable');
       // The client refuses what an engine could read as two requests.
       const message = 'the query or a header of the request cannot be passed on';
       throw new RoutingError('invalid_value', message, { source: 'client', cause });
     }
+  }
+
+  /** Null where requests are not traced. */
+  private beginSpan(endpoint: Endpoint): Span | null {
+    const { decision, owner, stage } = this;
+    const parent = owner.inbound.trail?.span ?? null;
+    if (parent === null) return null;
+    const { name } = decision.backend.group;
+    this.status = 0;
+    this.span = callSpan(parent, {
+      endpoint,
+      group: name,
+      path: owner.inbound.path,
+      stage,
+      at: owner.context.clock.now(),
+    });
+    return this.span;
   }
 }

@@ -1,11 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { Collector } from './otel/collector.ts';
 import { sendObject, type Script } from './testkit/engine.ts';
 import { group, policy, secret } from './testkit/manifests.ts';
 import { exchange } from './testkit/raw.ts';
 import { get, metric, type RunningRouter } from './testkit/router.ts';
 import { until } from './testkit/until.ts';
 import { World } from './testkit/world.ts';
+
+let collector: Collector;
+beforeAll(async () => {
+  collector = await Collector.start();
+}, 300_000);
+afterAll(() => collector.close());
 
 let world: World;
 beforeEach(() => {
@@ -51,12 +58,14 @@ it('prompts, token ids and keys turn up nowhere but where they are meant to go',
     group('forwarding', addresses, { ...reused, connection: { forwardAuthorization: true } }),
     policy('forwarding', { timeouts }),
   ];
-  const router = await world.serve(documents);
+  const env = { ...collector.env, OTEL_EXPORTER_OTLP_HEADERS: `authorization=${key('collector')}` };
+  const router = await world.serve(documents, { flags: ['--access-log'], env });
   await provoke(router);
   // What engines were to get, they got.
   const got = JSON.stringify(engines.flatMap(({ seen }) => seen));
   for (const part of [key('prompt'), key('engine'), key('client'), String(tokens[0])]) expect(got).toContain(part);
   const written = await everythingWritten(router);
+  expect((await collector.got()).headers).toContain(key('collector'));
   for (const secretPart of [canary, ...tokens.map(String)]) {
     const at = written.indexOf(secretPart);
     expect(at < 0 ? '' : written.slice(Math.max(0, at - 300), at + 100)).toBe('');
@@ -110,7 +119,9 @@ async function everythingWritten(router: RunningRouter): Promise<string> {
   const pages = [`${router.metrics}/metrics`, ...api];
   const read = await Promise.all(pages.map(async (page) => (await get(`http://${page}`)).text));
   const { stdout, stderr } = router.process;
+  const { bytes: spans } = await collector.got();
   // A page that is empty would prove nothing.
-  for (const text of [...read, stdout]) expect(text.length).toBeGreaterThan(100);
-  return [...read, stdout, stderr].join('\n');
+  for (const text of [...read, stdout, spans]) expect(text.length).toBeGreaterThan(100);
+  expect(router.process.entries().filter(({ msg }) => msg === 'request').length).toBeGreaterThan(100);
+  return [...read, stdout, stderr, spans].join('\n');
 }

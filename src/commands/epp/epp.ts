@@ -21,6 +21,7 @@ import { learning } from '../learning.ts';
 import { listen } from '../listen.ts';
 import { policyReports } from '../policy-reports.ts';
 import { prefixSecrets } from '../prefix-key.ts';
+import { openTrails } from '../trails.ts';
 import { gauges, tableTimes, tableView } from '../views.ts';
 import { wallClock as clock } from '../wall-clock.ts';
 import { certificateOf } from './certificate.ts';
@@ -72,6 +73,12 @@ async function serve(flags: PickerFlags, log: Log): Promise<number> {
   const inPod = process.env.KUBERNETES_SERVICE_HOST !== undefined && flags.kubeconfig === '' && flags.manifests === '';
   const settings = settingsOf(flags, inPod);
   const { limits, certificate } = settings;
+  const followed = await openTrails({
+    service: 'hermes-router-epp',
+    accessLog: flags['access-log'],
+    log,
+    prefix: 'ext_proc ',
+  });
   const traffic = new Traffic(() => clock.now());
   const metrics = new InferenceExtensionMetrics();
   const book = new ScoreBook<Explanation>({ now: () => clock.now(), wallTime: () => Date.now() });
@@ -91,7 +98,9 @@ async function serve(flags: PickerFlags, log: Log): Promise<number> {
   });
   const { store, router, states, fleet } = assembly;
   const calm = rateLimited(log, () => clock.now());
+  const { trails } = followed;
   const shared = {
+    ...(trails === undefined ? {} : { trails }),
     router,
     states,
     feedback: fleet,
@@ -124,7 +133,7 @@ async function serve(flags: PickerFlags, log: Log): Promise<number> {
   const sources: AdminSources = {
     metrics: createMetrics(
       [...traffic.families(), ...metrics.families(() => pools.readings()), tableTimes(assembly)],
-      [...gauges(assembly, () => clock.now()), ...source.gauges()],
+      [...gauges(assembly, pools, () => clock.now()), ...source.gauges(), ...followed.gauges],
     ),
     notReady: whyNotReady,
     table: () => tableView(store.current, assembly.snapshot, assembly.verdicts, assembly),
@@ -155,6 +164,7 @@ async function serve(flags: PickerFlags, log: Log): Promise<number> {
   source.close();
   await health.drain(0);
   await assembly.close();
+  await followed.close();
   for (const one of small) one.close().closeAllConnections();
   return Exit.fine;
 }

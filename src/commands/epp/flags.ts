@@ -30,6 +30,7 @@ export const defaults = {
   conformance: false,
   'drain-delay': '5s',
   'drain-timeout': '300s',
+  'access-log': false,
   help: false,
 } as const;
 
@@ -65,6 +66,7 @@ written: the status of RoutingPolicies and BackendGroups is left to \`serve\`.
   --trust-headers             clients may have the model changed by a header
   --conformance               switches of the conformance tests; never in production
   --drain-delay, --drain-timeout DURATION  on SIGTERM: still accepting (${defaults['drain-delay']}), then ending (${defaults['drain-timeout']})
+  --access-log                a line of JSON for each finished request; traces: OTEL_EXPORTER_OTLP_ENDPOINT=URL
 
 The reference picker's flags are taken, too (--grpc-port, --grpc-health-port, --metrics-port, ...), or refused with
 what to do. Every flag has an environment twin: --pool-name is HERMES_POOL_NAME.

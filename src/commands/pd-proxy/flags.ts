@@ -20,6 +20,7 @@ export const defaults = {
   'max-scrapes-per-second': '300',
   'drain-delay': '5s',
   'drain-timeout': '300s',
+  'access-log': false,
   help: false,
 } as const;
 
@@ -50,6 +51,7 @@ there; else it balances by itself. Serves /v1/completions, /v1/chat/completions,
   --max-scrapes-per-second N  scrapes of engines' metrics (${defaults['max-scrapes-per-second']})
   --drain-delay DURATION      on SIGTERM: still accepting, not ready (${defaults['drain-delay']})
   --drain-timeout DURATION    then: for requests under way to end (${defaults['drain-timeout']})
+  --access-log                a line of JSON for each finished request; traces: OTEL_EXPORTER_OTLP_ENDPOINT=URL
 
 Every flag has an environment twin: --pd-group is HERMES_PD_GROUP.
 Exit codes: 0 fine, 1 a file is at fault, 2 wrong usage, 3 the outside world is at fault.`;

@@ -20,6 +20,7 @@ import { learning } from '../learning.ts';
 import { listen } from '../listen.ts';
 import { policyReports } from '../policy-reports.ts';
 import { prefixSecrets } from '../prefix-key.ts';
+import { openTrails } from '../trails.ts';
 import { gauges, tableTimes, tableView } from '../views.ts';
 import { wallClock as clock } from '../wall-clock.ts';
 import { defaults, usage, usualPorts, type LeaderFlags } from './flags.ts';
@@ -51,6 +52,7 @@ async function serve(flags: LeaderFlags, log: Log): Promise<number> {
   const limits = bodyLimits(flags);
   const maxConnections = countFlag('max-connections', flags['max-connections']);
   const token = adminToken(flags, addresses.admin.host);
+  const followed = await openTrails({ service: 'hermes-router-pd-proxy', accessLog: flags['access-log'], log });
   const traffic = new Traffic(() => clock.now());
   const book = new ScoreBook<Explanation>({ now: () => clock.now(), wallTime: () => Date.now() });
   const { promptSecret } = await prefixSecrets('');
@@ -66,7 +68,9 @@ async function serve(flags: LeaderFlags, log: Log): Promise<number> {
   const { store, router, states, fleet } = assembly;
   const probe = new UpstreamProbe(clock);
   const metricsPath = (): string => assembly.snapshot.groups[0]?.spec.metrics.path ?? '/metrics';
+  const { trails } = followed;
   const frontDoor = new FrontDoor({
+    ...(trails === undefined ? {} : { trails }),
     store,
     router,
     feedback: fleet,
@@ -94,7 +98,7 @@ async function serve(flags: LeaderFlags, log: Log): Promise<number> {
   const sources: AdminSources = {
     metrics: createMetrics(
       [...traffic.families(), tableTimes(assembly)],
-      [...gauges(assembly, () => clock.now()), ...source.gauges()],
+      [...gauges(assembly, frontDoor, () => clock.now()), ...source.gauges(), ...followed.gauges],
     ),
     notReady: whyNotReady,
     table: () => tableView(store.current, assembly.snapshot, assembly.verdicts, assembly),
@@ -111,6 +115,7 @@ async function serve(flags: LeaderFlags, log: Log): Promise<number> {
   source.close();
   probe.close();
   await assembly.close();
+  await followed.close();
   for (const one of small) one.close().closeAllConnections();
   return Exit.fine;
 }

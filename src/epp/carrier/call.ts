@@ -1,4 +1,4 @@
-import { GrpcStatus, type AcceptCall, type CallHandler, type CallStream } from './carrier.ts';
+import { GrpcStatus, type AcceptCall, type CallContext, type CallHandler, type CallStream } from './carrier.ts';
 import type { Http2Stream, StreamListener } from './http2/stream.ts';
 import { FrameError, MessageReader } from './message-reader.ts';
 import type { Peer } from './peer.ts';
@@ -35,9 +35,9 @@ export class Call implements CallStream, StreamListener {
   }
 
   /** Hands the call to its handler. */
-  start(accept: AcceptCall): void {
+  start(accept: AcceptCall, context: CallContext): void {
     try {
-      this.handler = accept(this);
+      this.handler = accept(this, context);
     } catch (error) {
       this.fail(error);
     }

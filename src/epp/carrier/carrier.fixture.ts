@@ -95,8 +95,8 @@ export class Rig {
 
   constructor(behaviour: Behaviour | AcceptCall, tls: CarrierOptions['tls'] = null) {
     this.tls = tls;
-    const accept: AcceptCall = (stream) => {
-      if (typeof behaviour === 'function') return behaviour(stream);
+    const accept: AcceptCall = (stream, context) => {
+      if (typeof behaviour === 'function') return behaviour(stream, context);
       const call = new RecordedCall(stream, behaviour);
       this.calls.push(call);
       behaviour.onAccept?.(call);

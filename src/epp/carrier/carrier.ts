@@ -44,8 +44,15 @@ export interface CallHandler {
   onClose(broken: boolean): void;
 }
 
-/** Makes the handler of a new call; called before its first message. */
-export type AcceptCall = (stream: CallStream) => CallHandler;
+/** The trace that a call belongs to, as its own headers tell: what called us, and not what it asks about. */
+export interface CallContext {
+  /** Empty where there is none; several are joined by commas. */
+  readonly traceparent: string;
+  readonly tracestate: string;
+}
+
+/** Makes the handler of a new call; called before its first message. `context` is valid during this call only. */
+export type AcceptCall = (stream: CallStream, context: CallContext) => CallHandler;
 
 /** Certificate chain and key in PEM. */
 export interface TlsMaterial {

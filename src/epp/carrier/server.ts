@@ -71,7 +71,7 @@ class Http2Carrier implements Carrier, CallHost, ConnectionsHost {
     const call = new Call(stream, peer, this);
     // Watches of our health are no calls: they never end by themselves.
     if (accept === this.options.accept) this.open.add(call);
-    call.start(accept);
+    call.start(accept, head);
   }
 
   listen(host: string, port: number): Promise<AddressInfo> {

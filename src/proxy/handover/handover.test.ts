@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { FakeTracer } from '../../observability/tracing/tracer.fixture.ts';
+import { Trails } from '../../observability/tracing/trail.ts';
 import { ManualClock } from '../../../test/fixtures/manual-clock.ts';
 import type { RetryCause } from '../../router/policy.ts';
 import { Flag } from '../../router/states.ts';
@@ -596,7 +598,10 @@ describe('the books of hand-overs', () => {
           (index: number): Answerer =>
           (socket, request, count) =>
             behaviours[script[index].shift() ?? (index < 2 ? 'computes' : 'answers')](socket, request, count);
+        const tracer = new FakeTracer();
+        const trails = new Trails({ tracer, accessLog: null, now: () => 0 });
         const door = await openPairDoor([{ prefills: [engine(0), engine(1)], decodes: [engine(2), engine(3)] }], {
+          door: { trails },
           stages: { prefill: 800, decode: 700 },
           policy: {
             timeouts: { connect: 1000, firstByte: 1000, streamIdle: 1000, nonStreaming: 2000, request: 5000 },
@@ -620,7 +625,8 @@ describe('the books of hand-overs', () => {
         }
         door.clock.advance(6000);
         expect(books(door)).toEqual(emptyBooks);
-        expect(door.logged).toEqual([]);
+        expect(door.logged.filter((line) => line.includes('"level":"error"'))).toEqual([]);
+        expect(tracer.spans.filter(({ ends }) => ends !== 1)).toEqual([]);
         for (const rest of script) rest.length = 0;
         const owed = new Set<string>();
         for (const engine of [0, 1]) for (const id of await toldBy(door, engine)) owed.add(id);

@@ -37,6 +37,8 @@ export class Transfer implements UpstreamHandler {
   readonly prefill: Endpoint;
   /** By when a decoder must have been sent for the blocks, in milliseconds of the clock. */
   readableUntil = 0;
+  /** Status of the prefiller's answer; 0 before there is one. */
+  status = 0;
   private readonly owner: TransferOwner;
   private readonly clock: Clock;
   private readonly hold: BlockHold;
@@ -63,6 +65,7 @@ export class Transfer implements UpstreamHandler {
   }
 
   onHead(status: number, headers: readonly string[]): void {
+    this.status = status;
     if (isSuccess(status)) {
       this.answer = new PrefillAnswer();
       const told = this.hold.delivered();

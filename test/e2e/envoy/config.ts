@@ -19,6 +19,8 @@ export interface EnvoyOptions {
   /** Metadata `envoy.lb.subset_hint` of all requests. */
   readonly subset?: string | readonly string[];
   readonly concurrency?: number;
+  /** `host:port` of a collector that Envoy sends its spans to; default none. */
+  readonly collector?: string;
 }
 
 type Json = object;
@@ -35,7 +37,14 @@ const destination = 'x-gateway-destination-endpoint';
 export function envoyConfig(options: EnvoyOptions): Json {
   return {
     admin: { address: socketAddress('127.0.0.1:0') },
-    static_resources: { listeners: [listener(options)], clusters: [pickerCluster(options), engineCluster(options)] },
+    static_resources: {
+      listeners: [listener(options)],
+      clusters: [
+        pickerCluster(options),
+        engineCluster(options),
+        ...(options.collector === undefined ? [] : [cluster('collector', [options.collector], undefined)]),
+      ],
+    },
   };
 }
 
@@ -50,6 +59,7 @@ function listener(options: EnvoyOptions): Json {
       http_protocol_options: { enable_trailers: true },
       http2_protocol_options: { max_concurrent_streams: options.limit ?? 1024 },
       route_config: { name: 'r', virtual_hosts: [{ name: 'v', domains: ['*'], routes: [route(options)] }] },
+      ...(options.collector === undefined ? {} : { tracing: tracing(options.collector) }),
       http_filters: [
         ...(options.subset === undefined ? [] : [subsetFilter(options.subset)]),
         picking(options),
@@ -58,6 +68,15 @@ function listener(options: EnvoyOptions): Json {
     },
   );
   return { name: 'http', address: socketAddress('127.0.0.1:0'), filter_chains: [{ filters: [manager] }] };
+}
+
+/** Envoy's own spans, by OTLP/HTTP; all of them, whatever a client's context says of sampling. */
+function tracing(collector: string): Json {
+  const provider = extension('tracers.opentelemetry', 'config.trace.v3.OpenTelemetryConfig', {
+    service_name: 'envoy',
+    http_service: { http_uri: { uri: `http://${collector}/v1/traces`, cluster: 'collector', timeout: '1s' } },
+  });
+  return { random_sampling: { value: 100 }, spawn_upstream_span: true, provider };
 }
 
 function route({ retries = 0 }: EnvoyOptions): Json {

@@ -22,11 +22,15 @@ export class RunningLeader {
   }
 
   /** Starts a leader and waits until it calls itself ready, and its group whole. */
-  static async start(documents: readonly Document[], flags: readonly string[] = []): Promise<RunningLeader> {
+  static async start(
+    documents: readonly Document[],
+    flags: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<RunningLeader> {
     const manifests = new ManifestFolder(documents);
     const anyPort = ['--listen', '--admin', '--metrics'].flatMap((flag) => [flag, '127.0.0.1:0']);
     const args = ['pd-proxy', '--manifests', manifests.path, ...anyPort, '--drain-delay', '0s', ...flags];
-    const process = new HermesProcess(args);
+    const process = new HermesProcess(args, env);
     const addresses = await Promise.all(['pd-proxy', 'metrics'].map((name) => process.address(name)));
     const leader = new RunningLeader(process, manifests, addresses);
     await until('the leader is ready', async () => (await get(`http://${leader.metrics}/readyz`)).status === 200);

@@ -42,6 +42,11 @@ export class World {
     return this.started.client;
   }
 
+  get router(): RunningRouter {
+    if (this.started === null) throw new Error('no router has been started');
+    return this.started.router;
+  }
+
   /** Ends everything, after a look whether anything is left of the requests: in the router, in engines, or as sockets. */
   async close(): Promise<void> {
     const { started } = this;

@@ -9,6 +9,9 @@ export const Role = {
   contentLength: 6,
   /** Nothing that a request may carry (RFC 9113, section 8.2). */
   malformed: 7,
+  /** Of W3C Trace Context. */
+  traceparent: 8,
+  tracestate: 9,
 } as const;
 
 /** What a field takes of a table besides its text (RFC 7541, section 4.1). */
@@ -37,6 +40,8 @@ const roles = new Map<string, number>([
   [':authority', Role.authority],
   ['content-type', Role.contentType],
   ['content-length', Role.contentLength],
+  ['traceparent', Role.traceparent],
+  ['tracestate', Role.tracestate],
 ]);
 /** Of HTTP/1.1's connections; here they would be a way to smuggle. */
 const forbidden = new Set(['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade']);

@@ -35,6 +35,14 @@ describe('RequestHead', () => {
     expect([head.method, head.contentLength, head.isRequest]).toEqual(['', -1, false]);
   });
 
+  it('reads the trace that a call belongs to, several headers as a list', () => {
+    const head = headOf([...usual, ['traceparent', 'p'], ['tracestate', 'a=1'], ['tracestate', 'b=2']]);
+    expect([head.isRequest, head.traceparent, head.tracestate]).toEqual([true, 'p', 'a=1,b=2']);
+    head.begin(false);
+    expect([head.traceparent, head.tracestate]).toEqual(['', '']);
+    expect(headOf([['traceparent', 'p'], ...usual]).isRequest).toBe(false);
+  });
+
   const malformed: Record<string, readonly (readonly [string, string])[]> = {
     'no method': usual.slice(1),
     'no scheme': usual.filter(([name]) => name !== ':scheme'),

@@ -14,6 +14,9 @@ export class RequestHead implements FieldSink {
   contentType = '';
   /** -1 where it is not told. */
   contentLength = -1;
+  /** Several are joined by commas; empty where there is none. */
+  traceparent = '';
+  tracestate = '';
   private size = 0;
   /** Pseudo-fields stand before all others, and not in trailers. */
   private pseudoAllowed = true;
@@ -27,6 +30,8 @@ export class RequestHead implements FieldSink {
     this.authority = '';
     this.contentType = '';
     this.contentLength = -1;
+    this.traceparent = '';
+    this.tracestate = '';
     this.size = 0;
     this.pseudoAllowed = !areTrailers;
     this.isMalformed = false;
@@ -63,6 +68,14 @@ export class RequestHead implements FieldSink {
       case Role.malformed:
         this.isMalformed = true;
         break;
+      case Role.traceparent:
+        this.pseudoAllowed = false;
+        this.traceparent = joined(this.traceparent, field.value);
+        break;
+      case Role.tracestate:
+        this.pseudoAllowed = false;
+        this.tracestate = joined(this.tracestate, field.value);
+        break;
       default:
         this.onPseudo(field);
     }
@@ -88,4 +101,8 @@ export class RequestHead implements FieldSink {
     if (role === Role.path) return this.path !== '';
     return this.authority !== '';
   }
+}
+
+function joined(before: string, value: string): string {
+  return before === '' ? value : `${before},${value}`;
 }
