@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 INSTALLED := node_modules/.installed
 
-.PHONY: help demo test unit e2e e2e-cluster e2e-slow e2e-kind e2e-vllm bench bench-controller bench-proxy bench-decision bench-upstream bench-demo bench-indexer bench-kv-awareness bench-epp bench-handover bench-pd package image generate verify lint fmt clean
+.PHONY: help demo test unit e2e e2e-apiserver e2e-cluster e2e-slow e2e-kind e2e-vllm bench bench-controller bench-proxy bench-decision bench-upstream bench-demo bench-indexer bench-kv-awareness bench-epp bench-handover bench-pd package image generate site verify lint fmt clean
 
 help: ## Show this.
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -20,7 +20,7 @@ test: $(INSTALLED) verify ## Lint, generated files, unit tests with coverage, en
 	vitest run --project unit --coverage
 	node test/e2e/cluster/kit/make.ts
 # They wait for processes and time-outs more than they compute.
-	scripts/side-by-side.sh 'vitest run --project e2e' '$(MAKE) --no-print-directory lint e2e-cluster'
+	scripts/side-by-side.sh 'vitest run --project e2e' '$(MAKE) --no-print-directory lint e2e-apiserver'
 
 unit: $(INSTALLED) ## Unit tests only.
 	vitest run --project unit
@@ -28,14 +28,17 @@ unit: $(INSTALLED) ## Unit tests only.
 e2e: $(INSTALLED) ## End-to-end tests with simulated engines, the OpenAI clients and a real Envoy.
 	vitest run --project e2e
 
-e2e-cluster: $(INSTALLED) ## The same on a real API server: builds one into .cache (5 minutes, once), or takes that of KUBECONFIG.
+e2e-apiserver: $(INSTALLED) ## The same on a real API server: builds one into .cache (5 minutes, once), or takes that of KUBECONFIG.
 	vitest run --project cluster
+
+e2e-cluster: $(INSTALLED) ## Installed on a cluster with a node, as users do: made here without Docker (needs root), or that of KUBECONFIG.
+	node --disable-warning=ExperimentalWarning test/e2e/box/run.ts vitest run --project box
 
 e2e-slow: $(INSTALLED) ## What takes its time: faults, fuzz and load; two-minute outages of an API server, 500 busy policies (8 minutes).
 	scripts/side-by-side.sh 'vitest run --project cluster-slow' 'vitest run --project e2e-slow'
 
-e2e-kind: $(INSTALLED) ## The cluster suites on a kind cluster; needs a Docker engine.
-	test/e2e/cluster/kind.sh vitest run --project cluster
+e2e-kind: $(INSTALLED) ## Both on a kind cluster; needs a Docker engine.
+	test/e2e/cluster/kind.sh bash -c 'vitest run --project cluster && vitest run --project box'
 
 e2e-vllm: $(INSTALLED) ## End-to-end test with a real vLLM on the CPU (installs 6 GB into .cache).
 	vitest run --config vitest.vllm.config.ts
@@ -81,6 +84,15 @@ image: $(INSTALLED) ## The container image as an OCI archive, .cache/image.tar, 
 generate: $(INSTALLED) ## CRDs and reference docs from src/api and src/policies.
 	node scripts/generate.ts
 
+# Its tools are no part of `npm ci`: only who builds the site fetches them.
+site/node_modules/.installed: site/package.json site/package-lock.json
+	npm ci --prefix site --loglevel=error
+	@touch $@
+
+site: $(INSTALLED) site/node_modules/.installed ## The documentation as static pages in .cache/site; fails at a dead link.
+	node scripts/site/prepare.ts
+	site/node_modules/.bin/vitepress build .cache/site-pages
+
 verify: $(INSTALLED) ## Fail when a generated file is not what it should be.
 	node scripts/generate.ts --check
 
@@ -94,4 +106,4 @@ fmt: $(INSTALLED) ## Format the code.
 	prettier --write --log-level warn .
 
 clean: ## Remove what was installed and built.
-	rm -rf node_modules coverage dist .cache
+	rm -rf node_modules site/node_modules coverage dist .cache

@@ -52,6 +52,17 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'box',
+          include: ['test/e2e/box/*.box.test.ts'],
+          globalSetup: ['test/e2e/box/kit/global-setup.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          // A node of two cores has room for one suite.
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
           name: 'cluster-slow',
           include: ['test/e2e/cluster/*.slow.test.ts'],
           globalSetup: ['test/e2e/cluster/kit/global-setup.ts'],

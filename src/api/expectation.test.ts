@@ -35,6 +35,8 @@ describe('what a schema admits, in words', () => {
     [NaN, 'NaN'],
     [1.5, '1.5'],
     ['a"b', '"a\\"b"'],
+    ['http://user:password@host:1', '"http://…@host:1"'],
+    ['http://host/a@b', '"http://host/a@b"'],
   ])('%j is shown as %s', (value, text) => {
     expect(shown(value)).toBe(text);
   });

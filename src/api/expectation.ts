@@ -18,12 +18,19 @@ const phrases: Readonly<Record<string, (node: SchemaNode) => string>> = {
 const count = (least = 0, most: number | undefined, what: string): string =>
   most === undefined ? '' : ` of ${least} to ${most} ${what}`;
 
-/** A value in a few characters, for a message. */
+/** What stands before the host of an address: who, and mostly with which password. */
+const userOfAddress = /\/\/[^/@\s]*@/g;
+
+/** A value in a few characters, for a message; without what a password may be. */
 export function shown(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object' && value !== null) return 'a map';
   // JSON has no word for infinity, which YAML has.
   const text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value));
+  return cut(text.replace(userOfAddress, '//…@'));
+}
+
+function cut(text: string): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 

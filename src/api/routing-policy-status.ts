@@ -64,6 +64,21 @@ const scores = closed(
   { description: 'How the endpoints scored lately.' },
 );
 
+const claim = closed(
+  {
+    since: Type.String({ format: 'date-time', maxLength: 64, description: 'Since when they are claimed.' }),
+    models: Type.Array(
+      Type.String({ minLength: 1, maxLength: 512, description: 'A name, or a prefix that ends in `*`.' }),
+      {
+        maxItems: 1024,
+        'x-kubernetes-list-type': 'atomic',
+        description: 'Names, and prefixes that end in `*`.',
+      },
+    ),
+  },
+  { description: 'Models that are claimed since one time.' },
+);
+
 export const routingPolicyStatus = closed(
   {
     observedGeneration,
@@ -72,6 +87,14 @@ export const routingPolicyStatus = closed(
     effectiveProfile: text(
       'What the strategy expands to; for single endpoints and for pairs, where its backends are of both kinds.',
       1024,
+    ),
+    claims: Type.Optional(
+      Type.Array(claim, {
+        maxItems: 64,
+        'x-kubernetes-list-type': 'atomic',
+        description:
+          'Since when the policy claims the models that it or its backends name, which decides between namespaces.',
+      }),
     ),
     summary: Type.Optional(summary),
     traffic: Type.Optional(traffic),

@@ -208,10 +208,11 @@ describe('gauges', () => {
   it('are numbers of the house, each of its own name', () => {
     write('a.yaml', group('g'), policy('g'));
     follow();
-    const all = [...gauges(assembly, () => clock.now()), ...source.gauges()];
+    const all = [...gauges(assembly, { draining: true }, () => clock.now()), ...source.gauges()];
     expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
     const read = Object.fromEntries(all.map((one) => [one.name, one.read()]));
     expect(read.hermes_endpoints_ready).toEqual([{ labels: { group: 'default/g' }, value: 2 }]);
+    expect(read.hermes_draining).toEqual([{ value: 1 }]);
     expect(read.hermes_scrape_age_seconds).toEqual([{ labels: { group: 'default/g' }, value: 0 }]);
     expect(read.hermes_config_reloads_total).toContainEqual({ labels: { result: 'good' }, value: 1 });
     for (const { value } of Object.values(read).flat()) expect(Number.isFinite(value)).toBe(true);

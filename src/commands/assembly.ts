@@ -102,7 +102,7 @@ export class Assembly {
       onEvent: (event) => this.fleetEvent(event),
       maxScrapesPerSecond: options.maxScrapesPerSecond,
     });
-    this.managers = new ManagerLookups({ clock, log });
+    this.managers = new ManagerLookups({ clock, log, discovery: options.discovery });
     this.sources = new PrefixSources(this.index, this.managers);
     this.cancelCapacity = clock.after(capacityInterval, this.learnCapacities);
     this.nextAging = clock.now() + agingRound;
@@ -156,14 +156,15 @@ export class Assembly {
   private enterRoom(): void {
     if (this.entering) return;
     this.entering = true;
-    const { clock, log, tokenizers = '', prefixKey = null } = this.options;
+    const { clock, log, tokenizers = '', prefixKey = null, discovery } = this.options;
     const { fleet, states, index } = this;
     const apiKeyOf = (key: string): string | undefined => this.groups.connection(key).apiKey;
     const calm = rateLimited(log, () => clock.now());
     import('./kv/room.ts')
       .then(({ KVRoom }) => {
         if (this.closed) return;
-        this.sources.room = new KVRoom({ fleet, states, index, apiKeyOf, tokenizers, prefixKey, clock, log: calm });
+        const from = { fleet, states, index, discovery };
+        this.sources.room = new KVRoom({ ...from, apiKeyOf, tokenizers, prefixKey, clock, log: calm });
         this.update(this.snapshot);
       })
       .catch((error: unknown) => {
@@ -180,6 +181,7 @@ export class Assembly {
       groups: snapshot.groups,
       policies: snapshot.policies,
       broken: snapshot.broken,
+      brokenGroups: snapshot.brokenGroups ?? [],
       surroundings: (key, group) => this.surroundings(key, group),
     });
     this.verdicts = verdicts;
@@ -197,6 +199,7 @@ export class Assembly {
       learnedModels: this.fleet.models(key),
       connection,
       discovered: this.groups.discovered(key),
+      declaredSince: this.snapshot.declaredSince?.get(group),
       ...this.sources.of(group, { connection, endpoints, secrets }),
     };
   }

@@ -1,13 +1,15 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import dns from 'node:dns';
+import { syncBuiltinESMExports } from 'node:module';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ManualClock } from '../../test/fixtures/manual-clock.ts';
 import type { BackendGroup } from '../api/backend-group.ts';
 import { decodeResource } from '../api/decode.ts';
 import type { Secrets } from '../controller/secrets.ts';
 import { createLog } from '../observability/log.ts';
 import type { LookupQuery } from '../router/foreknowledge.ts';
-import { ManagerLookups } from './manager-lookups.ts';
+import { ManagerLookups, type ManagerLookupsOptions } from './manager-lookups.ts';
 
 const query: LookupQuery = { model: 'm', path: '/v1/completions', body: { prompt: 'hi' }, candidates: [] };
 const withToken = { tokenSecretRef: { name: 'indexer', key: 'token' } };
@@ -39,14 +41,16 @@ afterEach(async () => {
   await new Promise((resolve) => manager.close(resolve));
 });
 
-function group(more: object = {}, name = 'g'): BackendGroup {
+const group = (more: object = {}, name = 'g'): BackendGroup => managedBy({ url, ...more }, name);
+
+function managedBy(manager: object, name = 'g'): BackendGroup {
   const decoded = decodeResource({
     apiVersion: 'hermes-router.io/v1alpha1',
     kind: 'BackendGroup',
     metadata: { name, namespace: 'ns' },
     spec: {
       discovery: { type: 'Static', static: { endpoints: [{ name: 'e', address: '10.0.0.1:1' }] } },
-      kvCache: { type: 'Manager', manager: { url, ...more } },
+      kvCache: { type: 'Manager', manager },
     },
   });
   if (!decoded.ok || decoded.resource.kind !== 'BackendGroup') throw new Error(JSON.stringify(decoded));
@@ -55,6 +59,48 @@ function group(more: object = {}, name = 'g'): BackendGroup {
 
 const holding = (token: string): Secrets => new Map([['ns/indexer', { token }]]);
 const nothing: Secrets = new Map();
+
+/** Every name leads to loopback while a test runs: a resolver that somebody else has a say in. */
+function resolveToLoopback(): void {
+  vi.spyOn(dns, 'lookup').mockImplementation(((_host: string, options: dns.LookupAllOptions, done: Done) => {
+    if (options.all) done(null, [{ address: '127.0.0.1', family: 4 }]);
+    else done(null, '127.0.0.1', 4);
+  }) as typeof dns.lookup);
+  syncBuiltinESMExports();
+  onTestFinished(() => {
+    vi.restoreAllMocks();
+    syncBuiltinESMExports();
+  });
+}
+
+type Done = (error: null, address: dns.LookupAddress[] | string, family?: number) => void;
+
+describe('the Service of a KV manager', () => {
+  const ask = async (discovery: ManagerLookupsOptions['discovery']): Promise<ManagerLookups> => {
+    const { port } = manager.address() as AddressInfo;
+    const log = createLog((line) => lines.push(line));
+    const made = new ManagerLookups({
+      clock: new ManualClock(),
+      log,
+      ...(discovery === undefined ? {} : { discovery }),
+    });
+    await made.of(managedBy({ service: { name: 'x', port } }), nothing)(query);
+    made.retain(new Set());
+    return made;
+  };
+
+  it('is asked nothing where its name leads to what discovery refuses, and the log says so', async () => {
+    resolveToLoopback();
+    await ask({});
+    expect(sent).toHaveLength(1);
+    const { failures } = await ask({
+      refusalOf: ({ namespace, name }, address) => `${namespace}/${name} is not at ${address}`,
+    });
+    expect([...failures]).toEqual([['unreachable', 1]]);
+    expect(lines.join()).toContain('ns/x is not at 127.0.0.1');
+    expect(sent).toHaveLength(1);
+  });
+});
 
 describe('the token of a KV manager', () => {
   it('goes with every question; a renewed one at once, over the same connections', async () => {

@@ -1,9 +1,12 @@
+import type { LookupFunction } from 'node:net';
 import type { BackendGroup } from '../api/backend-group.ts';
 import { parseDuration } from '../api/duration.ts';
 import type { Manager } from '../api/kv-cache.ts';
 import { keyOf } from '../controller/compile.ts';
 import { headerSecret, type HeaderSecret } from '../controller/connection.ts';
+import type { Discovery } from '../controller/found.ts';
 import type { Secrets } from '../controller/secrets.ts';
+import { guardedLookup } from './guarded-lookup.ts';
 import { createManagerLookup, type ManagerFailure, type OpenManagerLookup } from '../indexer/manager.ts';
 import { rateLimited, type Log } from '../observability/log.ts';
 import type { Clock } from '../router/clock.ts';
@@ -26,6 +29,13 @@ interface Open {
 /** Failures that are the manager's, and not those of one question or of too many. */
 const isTrouble = (failure: ManagerFailure): boolean => failure !== 'too_many' && failure !== 'rows_ignored';
 
+export interface ManagerLookupsOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** What says where Services may be reached. */
+  readonly discovery?: Pick<Discovery, 'refusalOf'>;
+}
+
 /** The connections to external KV managers. */
 export class ManagerLookups {
   /** By reason, over all groups. */
@@ -34,10 +44,12 @@ export class ManagerLookups {
   private readonly log: Log;
   /** A dead manager fails for every request. */
   private readonly calmLog: Log;
+  private readonly discovery: Pick<Discovery, 'refusalOf'>;
   private readonly managed = new Map<string, Open>();
 
-  constructor({ clock, log }: { readonly clock: Clock; readonly log: Log }) {
+  constructor({ clock, log, discovery = {} }: ManagerLookupsOptions) {
     this.clock = clock;
+    this.discovery = discovery;
     this.log = log;
     this.calmLog = rateLimited(log, () => clock.now());
   }
@@ -47,7 +59,7 @@ export class ManagerLookups {
     const key = keyOf(group.metadata);
     const manager = managerOf(group);
     const namespace = group.metadata.namespace ?? 'default';
-    const address = addressOf(manager, namespace);
+    const address = { ...addressOf(manager, namespace), ...this.guardOf(manager, namespace) };
     const settings = `${address.url.href} ${address.timeout}`;
     let entry = this.managed.get(key);
     if (entry?.settings !== settings) {
@@ -71,6 +83,17 @@ export class ManagerLookups {
   /** What went wrong last at the KV manager of each group that asks one; null where it answers. */
   troubles(): Map<string, ManagerFailure | null> {
     return new Map([...this.managed].map(([key, { trouble }]) => [key, trouble]));
+  }
+
+  /** Names of Services are resolved under guard: who may write a group may also write what its names mean. */
+  private guardOf({ service }: Manager, namespace: string): Pick<Address, 'lookup'> {
+    const { discovery } = this;
+    if (service === undefined || discovery.refusalOf === undefined) return {};
+    const named = { namespace, name: service.name };
+    const refusal = (address: string): string | null => discovery.refusalOf?.(named, address) ?? null;
+    const onRefused = (reason: string): void =>
+      this.calmLog.warn('a KV manager is not where its Service may be; it is not asked', { ...named, reason });
+    return { lookup: guardedLookup(refusal, onRefused) };
   }
 
   private open(key: string, settings: string, address: Address): Open {
@@ -123,6 +146,7 @@ interface Address {
   readonly url: URL;
   /** Milliseconds. */
   readonly timeout: number;
+  readonly lookup?: LookupFunction;
 }
 
 function managerOf({ metadata, spec }: BackendGroup): Manager {

@@ -99,7 +99,7 @@ export async function connect(flags: Pick<ServeFlags, 'kubeconfig'>, { clock, lo
     const kubeconfig = flags.kubeconfig === '' ? undefined : flags.kubeconfig;
     const connection = findKubeConfig({ kubeconfig, env: process.env, clock, log });
     log.info('API server', {
-      server: connection.server.href,
+      server: connection.server.origin + connection.server.pathname,
       namespace: connection.namespace,
       source: connection.source,
     });

@@ -1,6 +1,6 @@
 import { routerClassName } from '../api/resource.ts';
 import { isObject } from '../api/schema-node.ts';
-import type { BrokenPolicy } from './compile.ts';
+import type { BrokenGroup, BrokenPolicy } from './compile.ts';
 
 /** Which object a document is about, as far as that can be read. */
 export interface Identity {
@@ -54,6 +54,12 @@ export function asBrokenPolicy(document: unknown, identity: Identity): BrokenPol
       typeof name === 'string' ? [{ kind: kind === 'InferencePool' ? 'InferencePool' : 'BackendGroup', name }] : [],
     ),
   };
+}
+
+/** What can still be read of a group that is not valid: which models it was meant to serve. */
+export function asBrokenGroup(document: unknown, { namespace, name }: Identity): BrokenGroup {
+  const spec = isObject(document) && isObject(document.spec) ? document.spec : {};
+  return { namespace, name, models: strings(spec.models) };
 }
 
 function records(value: unknown): Readonly<Record<string, unknown>>[] {

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { notYetDated } from './claims.ts';
 import { ClusterState, type GoodVersion } from './cluster-state.ts';
 import type { KubeObject } from './kube/contract.ts';
 import { keepResource, type KeepOptions, type ResourceKind, type WatchedResource } from './watched.ts';
@@ -73,7 +74,70 @@ describe('keepResource', () => {
   });
 });
 
+describe('a store for prefixes', () => {
+  it('by address is refused unless targets outside are allowed', () => {
+    const prefixStore = { type: 'Redis', redis: { address: '127.0.0.1:6379' } };
+    const given = object({ ...goodGroup, kvCache: { type: 'Approximate', prefixStore } });
+    const options: KeepOptions = { ...usual, kind: 'BackendGroup' };
+    expect(keepResource(options)(given)).toMatchObject({
+      resource: null,
+      faults: [{ path: 'spec.kvCache.prefixStore.redis.address' }],
+    });
+    expect(keepResource({ ...options, allowExternalTargets: true })(given)?.faults).toEqual([]);
+  });
+});
+
+describe('the age of claims', () => {
+  const day = Date.parse('2026-11-21T00:00:00Z');
+  const withStatus = (spec: object, generation: number, claims?: object[]): WatchedResource =>
+    kept('RoutingPolicy', { ...object(spec, { generation }), ...(claims === undefined ? {} : { status: { claims } }) });
+  const recorded = [{ since: '2026-11-22T00:00:00Z', models: ['m'] }];
+  const history = () => now().policies[0].history;
+
+  it('is that of the policy while its spec is the one that it was made with', () => {
+    state.set(policy(goodPolicy));
+    expect(history()).toEqual({ recorded: new Map(), isOriginal: true });
+  });
+
+  it('is what its status records once it was changed, and changes with that alone', () => {
+    state.set(withStatus(goodPolicy, 2));
+    const before = now().policies[0];
+    expect(history()).toEqual({ recorded: new Map(), isOriginal: false });
+    expect(state.set(withStatus(goodPolicy, 2, recorded))).toBe(true);
+    expect(history()?.recorded).toEqual(new Map([['m', day + 86_400_000]]));
+    expect(now().policies[0]).not.toBe(before);
+    expect(now().policies[0].resource).toBe(before.resource);
+    expect(state.set(withStatus(goodPolicy, 2, recorded))).toBe(false);
+  });
+
+  it('is no news where a status says of a new policy what is known without it', () => {
+    state.set(policy(goodPolicy));
+    const before = now().policies[0];
+    expect(state.set(withStatus(goodPolicy, 1, [{ since: '2026-11-21T00:00:00Z', models: ['m'] }]))).toBe(false);
+    expect(now().policies[0]).toBe(before);
+  });
+
+  it('is told of groups, too: since they were made, or unknown once they were changed', () => {
+    const dates = (generation: number): number[] => {
+      state.set(kept('BackendGroup', object(goodGroup, { generation })));
+      return [...(now().declaredSince?.values() ?? [])];
+    };
+    expect(dates(1)).toEqual([day]);
+    expect(dates(2)).toEqual([notYetDated]);
+  });
+});
+
 describe('ClusterState', () => {
+  it('reads of a group that was never valid which models it was to serve', () => {
+    state.set(kept('BackendGroup', object({ models: ['m', 7], discovery: {} })));
+    expect(now().brokenGroups).toEqual([{ namespace: 'ns', name: 'x', models: ['m'] }]);
+    state.set(kept('BackendGroup', object(goodGroup, { generation: 2 })));
+    expect(now().brokenGroups).toEqual([]);
+    // From here on its last good version is what counts.
+    state.set(kept('BackendGroup', object({ models: ['m'] }, { generation: 3 })));
+    expect([now().brokenGroups, now().groups.length]).toEqual([[], 1]);
+  });
+
   it('puts valid objects in force', () => {
     state.set(policy(goodPolicy));
     state.set(kept('BackendGroup', object(goodGroup)));

@@ -1,10 +1,12 @@
 import type { FileFault } from '../api/documents.ts';
 import type { BackendGroup } from '../api/backend-group.ts';
 import type { Resource } from '../api/decode.ts';
-import { asBrokenPolicy, identityOf } from './broken-policy.ts';
-import type { AcceptedPolicy, BrokenPolicy } from './compile.ts';
+import { asBrokenGroup, asBrokenPolicy, identityOf } from './broken-policy.ts';
+import type { AcceptedPolicy, BrokenGroup, BrokenPolicy } from './compile.ts';
+import { notYetDated, readClaims, type ClaimHistory } from './claims.ts';
 import type { ResourceSnapshot } from './resource-snapshot.ts';
 import type { Secrets } from './secrets.ts';
+import { isPolicyStatus } from './status/read-status.ts';
 import { hasNewSpec, type WatchedResource } from './watched.ts';
 
 /** A version of a resource that is or was valid. */
@@ -30,14 +32,14 @@ export class ClusterState {
   private readonly states = new Map<string, ResourceState>();
   /** Last good versions that outlived a restart, by the object's uid. */
   private readonly revisions = new Map<string, GoodVersion>();
-  private readonly accepted = new WeakMap<GoodVersion, AcceptedPolicy>();
+  private readonly accepted = new WeakMap<GoodVersion, { readonly claims: string; readonly policy: AcceptedPolicy }>();
 
   /** Takes in an object; true when what is in force or what is known of its faults may have changed. */
   set(watched: WatchedResource): boolean {
     const known = this.states.get(watched.id);
     if (known !== undefined && !hasNewSpec(known.watched, watched)) {
       this.states.set(watched.id, { ...known, watched });
-      return false;
+      return claimsText(known.watched) !== claimsText(watched);
     }
     // A new object of an old name has nothing to do with the old one.
     const before = known?.watched.uid === watched.uid ? known.inForce : (this.revisions.get(watched.uid) ?? null);
@@ -72,30 +74,60 @@ export class ClusterState {
   /** What is to be in force. */
   snapshot(secrets: Secrets): ResourceSnapshot {
     const groups: BackendGroup[] = [];
+    const declaredSince = new Map<BackendGroup, number>();
     const policies: AcceptedPolicy[] = [];
     const broken: BrokenPolicy[] = [];
+    const brokenGroups: BrokenGroup[] = [];
     const faults: FileFault[] = [];
     const lastGoodInForce = new Set<string>();
     for (const { watched, inForce } of this.states.values()) {
       for (const { path, message, cure } of watched.faults)
         faults.push({ file: watched.id, line: 1, path, message, cure });
-      if (inForce === null) broken.push(...brokenPolicy(watched));
-      else if (inForce.resource.kind === 'BackendGroup') groups.push(inForce.resource);
-      else policies.push(this.acceptedPolicy(inForce, inForce.resource));
+      if (inForce === null) {
+        broken.push(...brokenPolicy(watched));
+        brokenGroups.push(...brokenGroup(watched));
+      }
+      if (inForce?.resource.kind === 'BackendGroup') {
+        groups.push(inForce.resource);
+        declaredSince.set(inForce.resource, isOriginal(inForce) ? inForce.created : notYetDated);
+      } else if (inForce !== null) policies.push(this.acceptedPolicy(inForce, inForce.resource, watched));
       if (inForce !== null && watched.resource === null) lastGoodInForce.add(watched.id);
     }
-    return { groups, policies, broken, secrets, faults, lastGoodInForce };
+    return { groups, declaredSince, policies, broken, brokenGroups, secrets, faults, lastGoodInForce };
   }
 
   /** The same object for the same version: what is compiled from it is kept by its identity. */
-  private acceptedPolicy(version: GoodVersion, resource: AcceptedPolicy['resource']): AcceptedPolicy {
-    let accepted = this.accepted.get(version);
-    if (accepted === undefined) {
-      accepted = { resource, created: version.created };
-      this.accepted.set(version, accepted);
-    }
-    return accepted;
+  private acceptedPolicy(
+    version: GoodVersion,
+    resource: AcceptedPolicy['resource'],
+    watched: WatchedResource,
+  ): AcceptedPolicy {
+    const claims = claimsText(watched);
+    const known = this.accepted.get(version);
+    if (known?.claims === claims) return known.policy;
+    const policy = { resource, created: version.created, history: historyOf(version, watched) };
+    this.accepted.set(version, { claims, policy });
+    return policy;
   }
+}
+
+/** Every change of a spec raises the generation: of the first one nothing was added later. */
+const isOriginal = ({ generation }: GoodVersion): boolean => generation === 1;
+
+const recordedOf = ({ kind, status }: WatchedResource) =>
+  kind === 'RoutingPolicy' && isPolicyStatus(status) ? status.claims : undefined;
+
+/**
+ * Two versions of an object of which the same claims count have the same text. What a first status says of a policy is
+ * nothing new: its claims are as old as the policy without being recorded.
+ */
+function claimsText(watched: WatchedResource): string {
+  const claims = [...readClaims(recordedOf(watched))];
+  return JSON.stringify(watched.generation === 1 ? claims.filter(([, since]) => since > watched.created) : claims);
+}
+
+function historyOf(version: GoodVersion, watched: WatchedResource): ClaimHistory {
+  return { recorded: readClaims(recordedOf(watched)), isOriginal: isOriginal(version) };
 }
 
 function goodVersion({ resource, generation, created }: WatchedResource): GoodVersion | null {
@@ -105,4 +137,9 @@ function goodVersion({ resource, generation, created }: WatchedResource): GoodVe
 function brokenPolicy({ document, created }: WatchedResource): BrokenPolicy[] {
   const identity = identityOf(document);
   return identity?.kind === 'RoutingPolicy' ? [{ ...asBrokenPolicy(document, identity), created }] : [];
+}
+
+function brokenGroup({ document }: WatchedResource): BrokenGroup[] {
+  const identity = identityOf(document);
+  return identity?.kind === 'BackendGroup' ? [asBrokenGroup(document, identity)] : [];
 }

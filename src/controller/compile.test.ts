@@ -320,6 +320,39 @@ describe('compile, of policies that were never good', () => {
   });
 });
 
+describe('compile, of groups that were never good', () => {
+  const brokenGroups = [{ namespace: 'default', name: 'h', models: ['m'] }];
+  const open = policy('open', { backendRefs: [{ name: 'h' }] });
+  const wide = policy('wide', { match: { models: ['*'] } });
+  const given = (policies: RoutingPolicy[]): CompileInput => ({ ...input({ policies }), brokenGroups });
+
+  it('keeps their models with the policies that have them, though nothing can be sent there', () => {
+    const { table, verdicts } = compile(given([open]), registry, context);
+    expect(table.match('m', new Map())).toMatchObject({ key: 'default/open', backends: [] });
+    expect([table.models, table.groups.has('default/h')]).toEqual([[], false]);
+    const [, resolved] = verdicts.find(({ key }) => key === 'default/open')?.conditions ?? [];
+    expect(resolved).toMatchObject({ status: 'False', reason: 'BackendGroupNotFound' });
+    expect(resolved.message).toContain('BackendGroup h has never been valid');
+  });
+
+  it('gives their weight to the others', () => {
+    const both = policy('both', { backendRefs: [{ name: 'h' }, { name: 'g' }] });
+    const { table } = compile(given([both]), registry, context);
+    expect(table.policies[0].backends.map(({ group: { name } }) => name)).toEqual(['g']);
+  });
+
+  it('is made anew when what can be read of them changes, and not before', () => {
+    const compiler = new Compiler(registry, context);
+    const first = given([open, wide]);
+    const [before] = compiler.compile(first).table.policies;
+    expect(compiler.compile(first).table.policies[0]).toBe(before);
+    const other = { ...first, brokenGroups: [{ ...brokenGroups[0], models: ['n'] }] };
+    expect(compiler.compile(other).table.policies[0].barred?.map(({ models }) => models)).toEqual([['n']]);
+    const healed = { ...first, groups: [...first.groups, group('h', { models: ['m'] })], brokenGroups: [] };
+    expect(compiler.compile(healed).table.policies[0].backends).toHaveLength(1);
+  });
+});
+
 describe('compile', () => {
   const given: Given = {
     groups: [group('g', { models: ['m'] }), group('h')],

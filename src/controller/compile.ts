@@ -8,10 +8,11 @@ import type { Registry } from '../policies/registry.ts';
 import type { Endpoint } from '../router/endpoint.ts';
 import type { Backend, BackendGroup, Connection, PolicyMatch, RoutingPolicy, Timeouts } from '../router/policy.ts';
 import type { ManagerLookup, TokenLookup } from '../router/foreknowledge.ts';
-import type { PrefixSource } from '../router/prefix.ts';
+import { noPrefixSource, type PrefixSource } from '../router/prefix.ts';
 import type { SchedulingProfile } from '../router/profile.ts';
 import { RoutingTable } from '../router/table.ts';
 import type { BackendRef } from '../api/backend-refs.ts';
+import { claimedSince, notYetDated, type ClaimHistory } from './claims.ts';
 import { mismatchOf, pairsCondition, topologyOf, type FrontDoorKind, type Mismatch, type Profiles } from './pairs.ts';
 import { met, unmet, type Condition, type Verdict } from './conditions.ts';
 import { groupsOfPools, refKey } from './pools/pool-ref.ts';
@@ -27,10 +28,20 @@ export interface BrokenPolicy {
   readonly backends: readonly Pick<BackendRef, 'kind' | 'name'>[];
 }
 
+/** A group that was never valid: nothing is sent there, and a policy without a match takes its models all the same. */
+export interface BrokenGroup {
+  readonly namespace: string;
+  readonly name: string;
+  /** Those that it declares, as far as they can be read. */
+  readonly models: readonly string[];
+}
+
 /** An accepted policy and when it was made, in milliseconds since 1970 (0 in files). */
 export interface AcceptedPolicy {
   readonly resource: PolicyResource;
   readonly created: number;
+  /** Of its claims on models; absent where there is no time, as in files. */
+  readonly history?: ClaimHistory;
 }
 
 /** What the resources do not say themselves: endpoints found, models learned, secrets resolved. */
@@ -43,6 +54,8 @@ export interface GroupSurroundings {
   readonly tokenLookup?: TokenLookup;
   /** What became of the group's discovery. */
   readonly discovered: Condition;
+  /** Since when the group says what it says, in milliseconds since 1970; absent in files. */
+  readonly declaredSince?: number | undefined;
 }
 
 export interface CompileInput {
@@ -50,6 +63,7 @@ export interface CompileInput {
   readonly groups: readonly GroupResource[];
   readonly policies: readonly AcceptedPolicy[];
   readonly broken: readonly BrokenPolicy[];
+  readonly brokenGroups?: readonly BrokenGroup[];
   readonly surroundings: (key: string, resource: GroupResource) => GroupSurroundings;
 }
 
@@ -80,6 +94,7 @@ interface MadeGroup {
 }
 
 interface MadePolicy {
+  readonly accepted: AcceptedPolicy;
   /** Keys of the backends, and what they lead to. */
   readonly refKeys: readonly string[];
   readonly refs: readonly (Referent | undefined)[];
@@ -107,7 +122,8 @@ export class Compiler {
   private readonly frontDoor: FrontDoorKind;
   // By the very resource, so that thousands of unchanged ones cost no key each.
   private groups = new Map<GroupResource, MadeGroup>();
-  private policies = new Map<AcceptedPolicy, MadePolicy>();
+  private policies = new Map<PolicyResource, MadePolicy>();
+  private broken = new Map<string, Referent>();
 
   constructor(registry: Registry, context: PluginContext, frontDoor: FrontDoorKind = { handsOver: true }) {
     this.registry = registry;
@@ -129,12 +145,12 @@ export class Compiler {
         conditions: made.conditions,
       });
     }
-    const referents = referentsOf(madeGroups);
+    const referents = this.withBroken(referentsOf(madeGroups), input.brokenGroups ?? []);
     const policies: RoutingPolicy[] = input.broken.map((broken) => refusingPolicy(broken, referents));
-    const madePolicies = new Map<AcceptedPolicy, MadePolicy>();
+    const madePolicies = new Map<PolicyResource, MadePolicy>();
     for (const accepted of input.policies) {
       const made = this.policy(accepted, referents);
-      madePolicies.set(accepted, made);
+      madePolicies.set(accepted.resource, made);
       policies.push(made.policy);
       verdicts.push(made.verdict);
     }
@@ -157,8 +173,8 @@ export class Compiler {
   }
 
   private policy(accepted: AcceptedPolicy, referents: ReadonlyMap<string, Referent>): MadePolicy {
-    const known = this.policies.get(accepted);
-    if (known !== undefined && hasSameReferents(known, referents)) return known;
+    const known = this.policies.get(accepted.resource);
+    if (known?.accepted === accepted && hasSameReferents(known, referents)) return known;
     const { metadata, spec } = accepted.resource;
     const refKeys = spec.backendRefs.map((ref) => refKey(metadata.namespace ?? 'default', ref));
     const refs = refKeys.map((key) => referents.get(key));
@@ -166,11 +182,12 @@ export class Compiler {
     const { profiles, condition } = this.profiles(spec.strategy, wantsPairs, known);
     const mismatches = refs.map((ref) => this.mismatch(spec.strategy.type, profiles, ref));
     const fit = refs.map((ref, i) => (mismatches[i]?.isBar === true ? undefined : ref));
-    const policy = compilePolicy(accepted, fit, profiles);
+    const barred = refs.flatMap((ref, i) => (ref !== undefined && mismatches[i]?.isBar === true ? [ref.group] : []));
+    const policy = compilePolicy(accepted, { refs: fit, barred, profiles });
     const refused = mismatches.filter((mismatch) => mismatch !== null);
     const conditions = [condition, refsCondition(spec.backendRefs, refs, refused)];
     const verdict: Verdict = { kind: 'RoutingPolicy', key: policy.key, conditions };
-    return { refKeys, refs, profiles, policy, verdict };
+    return { accepted, refKeys, refs, profiles, policy, verdict };
   }
 
   /** That of pairs is made once some backend asks for it: of thousands of policies few do. */
@@ -193,9 +210,47 @@ export class Compiler {
     return wantsPairs && pairs !== undefined ? { ...single, pairProfile: build(pairs) } : single;
   }
 
+  /** The same referent for the same models: what is compiled from it is kept by its identity. */
+  private withBroken(referents: Map<string, Referent>, groups: readonly BrokenGroup[]): Map<string, Referent> {
+    const kept = new Map<string, Referent>();
+    for (const broken of groups) {
+      const key = keyOf(broken);
+      const known = this.broken.get(key);
+      const isSame = known?.group.models.join('\n') === broken.models.join('\n');
+      const referent = known !== undefined && isSame ? known : brokenReferent(key, broken);
+      kept.set(key, referent);
+      if (!referents.has(key)) referents.set(key, referent);
+    }
+    this.broken = kept;
+    return referents;
+  }
+
   private mismatch(strategy: string, profiles: Profiles | null, ref: Referent | undefined): Mismatch | null {
+    if (ref?.neverValid === true) return neverValid(ref.group);
     return ref === undefined || profiles === null ? null : mismatchOf(strategy, profiles, ref.group, this.frontDoor);
   }
+}
+
+const neverValid = ({ name }: BackendGroup): Mismatch => ({
+  reason: 'BackendGroupNotFound',
+  message: `BackendGroup ${name} has never been valid; its condition Accepted says what is wrong`,
+  isBar: true,
+});
+
+function brokenReferent(key: string, { namespace, name, models }: BrokenGroup): Referent {
+  const group: BackendGroup = Object.freeze({
+    key,
+    namespace,
+    name,
+    models: Object.freeze([...models]),
+    modelsDeclared: models.length > 0,
+    // As what a changed group declares: it claims nothing of old.
+    declaredSince: notYetDated,
+    endpoints: Object.freeze([]),
+    prefixSource: noPrefixSource,
+    connection: { scheme: 'http' as const, forwardAuthorization: false },
+  });
+  return { group, discovered: unmet('Discovered', 'NoMatch', 'the group has never been valid'), neverValid: true };
 }
 
 const groupAccepted = met('Accepted', 'the group is valid');
@@ -227,14 +282,15 @@ function sameSurroundings(a: GroupSurroundings, b: GroupSurroundings): boolean {
     a.connection === b.connection &&
     a.prefixSource === b.prefixSource &&
     a.managerLookup === b.managerLookup &&
-    a.tokenLookup === b.tokenLookup
+    a.tokenLookup === b.tokenLookup &&
+    a.declaredSince === b.declaredSince
   );
 }
 
 function compileGroup(key: string, resource: GroupResource, surroundings: GroupSurroundings): BackendGroup {
   const { spec, metadata } = resource;
   const declared = spec.models.length > 0;
-  const { managerLookup, tokenLookup } = surroundings;
+  const { managerLookup, tokenLookup, declaredSince } = surroundings;
   const topology = topologyOf(spec.topology);
   return Object.freeze({
     key,
@@ -242,6 +298,7 @@ function compileGroup(key: string, resource: GroupResource, surroundings: GroupS
     name: metadata.name,
     models: Object.freeze(declared ? [...spec.models] : [...surroundings.learnedModels]),
     modelsDeclared: declared,
+    ...(declaredSince === undefined ? {} : { declaredSince }),
     endpoints: surroundings.endpoints,
     prefixSource: surroundings.prefixSource,
     connection: surroundings.connection,
@@ -251,22 +308,29 @@ function compileGroup(key: string, resource: GroupResource, surroundings: GroupS
   });
 }
 
-function compilePolicy(
-  accepted: AcceptedPolicy,
-  refs: readonly (Referent | undefined)[],
-  profiles: Profiles | null,
-): RoutingPolicy {
-  const { spec, metadata } = accepted.resource;
+interface PolicyParts {
+  readonly refs: readonly (Referent | undefined)[];
+  readonly barred: readonly BackendGroup[];
+  readonly profiles: Profiles | null;
+}
+
+function compilePolicy(accepted: AcceptedPolicy, { refs, barred, profiles }: PolicyParts): RoutingPolicy {
+  const { created, history, resource } = accepted;
+  const { spec, metadata } = resource;
   const backends: Backend[] = [];
   spec.backendRefs.forEach(({ weight, rewriteModel = null }, i) => {
     const group = refs[i]?.group;
     if (group !== undefined) backends.push(Object.freeze({ group, weight, rewriteModel }));
   });
+  const groups = [...backends.map(({ group }) => group), ...barred];
+  const since = claimedSince({ created, history, patterns: spec.match.models, groups });
   return Object.freeze({
     key: keyOf(metadata),
     namespace: metadata.namespace ?? 'default',
     name: metadata.name,
-    created: accepted.created,
+    created,
+    ...(since === undefined ? {} : { claimedSince: since }),
+    ...(barred.length === 0 ? {} : { barred: Object.freeze(barred) }),
     match: Object.freeze({
       models: Object.freeze([...spec.match.models]),
       headers: Object.freeze(spec.match.headers.map(({ name, value }) => ({ name: name.toLowerCase(), value }))),

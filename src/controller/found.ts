@@ -13,6 +13,17 @@ export interface Found {
 /** Where groups' endpoints come from. */
 export interface Discovery {
   find(group: BackendGroup): Found;
+  /**
+   * Why the Service that a group names may not be connected to at an address, as a sentence without a full stop; null
+   * where it may. Absent where what groups name is the operator's own word, as in files.
+   */
+  refusalOf?(service: ServiceName, address: string): string | null;
+}
+
+/** A Service by name. */
+export interface ServiceName {
+  readonly namespace: string;
+  readonly name: string;
 }
 
 /** Endpoints written down in the group itself; the other ways need a cluster. */

@@ -1,8 +1,8 @@
 import type { BackendGroup } from '../api/backend-group.ts';
 import { decodeResource, isOurs, type Resource } from '../api/decode.ts';
 import { parseDocuments, type FileFault, type ParsedDocument } from '../api/documents.ts';
-import type { AcceptedPolicy, BrokenPolicy } from './compile.ts';
-import { asBrokenPolicy, identityOf, routerClassOf, type Identity } from './broken-policy.ts';
+import type { AcceptedPolicy, BrokenGroup, BrokenPolicy } from './compile.ts';
+import { asBrokenGroup, asBrokenPolicy, identityOf, routerClassOf, type Identity } from './broken-policy.ts';
 import type { ResourceSnapshot } from './resource-snapshot.ts';
 import { readSecret } from './secrets.ts';
 
@@ -58,7 +58,7 @@ export class ManifestState {
   private snapshot(faults: FileFault[]): ResourceSnapshot {
     const secrets = new Map<string, Readonly<Record<string, string>>>();
     const good = new Map<string, Resource>();
-    const broken: BrokenPolicy[] = [];
+    const bad: Bad = { broken: [], brokenGroups: [] };
     const lastGoodInForce = new Set<string>();
     const seen = new Set<string>();
     for (const [file, entries] of this.files) {
@@ -74,16 +74,12 @@ export class ManifestState {
         seen.add(identity.key);
         const inForce = resource ?? this.lastGood.get(identity.key);
         if (inForce !== undefined) good.set(identity.key, inForce);
-        else if (this.isOwnPolicy(identity, value)) broken.push(asBrokenPolicy(value, identity));
+        else if (routerClassOf(value) === this.routerClass) addBad(bad, identity, value);
         if (resource === null && inForce !== undefined) lastGoodInForce.add(identity.key);
       }
     }
     this.lastGood = good;
-    return { ...this.sorted(good), broken, secrets, faults, lastGoodInForce };
-  }
-
-  private isOwnPolicy(identity: Identity, document: unknown): boolean {
-    return identity.kind === 'RoutingPolicy' && routerClassOf(document) === this.routerClass;
+    return { ...this.sorted(good), ...bad, secrets, faults, lastGoodInForce };
   }
 
   private sorted(good: ReadonlyMap<string, Resource>): { groups: BackendGroup[]; policies: AcceptedPolicy[] } {
@@ -96,6 +92,17 @@ export class ManifestState {
     }
     return { groups, policies };
   }
+}
+
+/** What can be read of resources of which no version was ever valid. */
+interface Bad {
+  readonly broken: BrokenPolicy[];
+  readonly brokenGroups: BrokenGroup[];
+}
+
+function addBad({ broken, brokenGroups }: Bad, identity: Identity, document: unknown): void {
+  if (identity.kind === 'RoutingPolicy') broken.push(asBrokenPolicy(document, identity));
+  else if (identity.kind === 'BackendGroup') brokenGroups.push(asBrokenGroup(document, identity));
 }
 
 function readDocument(document: ParsedDocument, file: string, faults: FileFault[]): Entry | null {

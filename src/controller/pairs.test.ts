@@ -210,6 +210,11 @@ describe('compiling', () => {
     expect(refs(verdicts.at(-1)?.conditions)).toMatchObject({ status: 'False', reason: 'UnsupportedInMode' });
   });
 
+  it('a policy without a match keeps the models of a group that it cannot use', () => {
+    const [policy] = compile(input(policyResource('KVAware', { pd: 1 })), registry, context).table.policies;
+    expect([policy.backends, policy.barred?.map(({ name }) => name)]).toEqual([[], ['pd']]);
+  });
+
   it('tells a group of pairs what it lacks', () => {
     const asked = { ...input(), surroundings: () => surroundings(endpoints(2)) };
     const { verdicts } = compile(asked, registry, context);

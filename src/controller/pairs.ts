@@ -40,6 +40,8 @@ export function topologyOf(topology: Topology): PairTopology | undefined {
 
 /** What a policy and one of its backends do not have in common. */
 export interface Mismatch {
+  /** Of the condition ResolvedRefs; UnsupportedInMode where it is left out. */
+  readonly reason?: string;
   readonly message: string;
   /** Whether the backend must be left out, because requests would go astray there. */
   readonly isBar: boolean;

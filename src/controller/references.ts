@@ -8,6 +8,8 @@ export interface Referent {
   readonly group: BackendGroup;
   /** What became of its discovery. */
   readonly discovered: Condition;
+  /** Set where no version of the group was ever valid: nothing can be sent there, and its models are not free for others. */
+  readonly neverValid?: true;
 }
 
 interface Fault {
@@ -28,7 +30,7 @@ export function refsCondition(
   const faults = [
     ...(missing.length === 0 ? [] : [groupsMissing(missing.map(({ name }) => name))]),
     ...backendRefs.flatMap(({ kind, name }, i) => (kind === 'InferencePool' ? poolFaults(name, refs[i]) : [])),
-    ...mismatches.map(({ message }) => ({ reason: 'UnsupportedInMode', message })),
+    ...mismatches.map(({ reason = 'UnsupportedInMode', message }) => ({ reason, message })),
   ];
   if (faults.length === 0) return met('ResolvedRefs', 'every backend exists');
   const message = faults.map((fault) => fault.message).join('; ');

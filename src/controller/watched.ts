@@ -75,15 +75,20 @@ const versionOf = ({ resourceVersion = '', uid = '', generation = 0, creationTim
 function judged(decoded: Decoded, { allowExternalTargets }: KeepOptions): Decoded {
   if (!decoded.ok || allowExternalTargets || decoded.resource.kind !== 'BackendGroup') return decoded;
   const { kvCache } = decoded.resource.spec;
-  if (kvCache.type !== 'Manager' || kvCache.manager.url === undefined) return decoded;
-  const fault: Fault = {
-    path: 'spec.kvCache.manager.url',
-    message: 'names a target that may lie outside of the cluster',
-    cure: 'name a Service by `service`, or start the router with --allow-external-targets',
-    reason: 'Invalid',
-  };
-  return { ok: false, faults: [fault] };
+  const faults: Fault[] = [];
+  if (kvCache.type === 'Manager' && kvCache.manager.url !== undefined) faults.push(outside('manager.url'));
+  const { prefixStore } = kvCache;
+  if (prefixStore?.type === 'Redis' && prefixStore.redis.address !== undefined)
+    faults.push(outside('prefixStore.redis.address'));
+  return faults.length === 0 ? decoded : { ok: false, faults };
 }
+
+const outside = (field: string): Fault => ({
+  path: `spec.kvCache.${field}`,
+  message: 'names a target that may lie outside of the cluster',
+  cure: 'name a Service by `service`, or start the router with --allow-external-targets',
+  reason: 'Invalid',
+});
 
 /** Whether anything but the status has changed. */
 export const hasNewSpec = (previous: WatchedResource, next: WatchedResource): boolean =>

@@ -26,8 +26,18 @@ const learns = (at: string, created: number, ...learned: string[]) => claims(at,
 const all = 'False ModelClaimedElsewhere';
 const part = 'True ModelClaimedElsewhere';
 
+/** A policy that has added these names later. */
+const added = (policy: ModelClaims, ...since: [string, number][]): ModelClaims => ({
+  ...policy,
+  since: new Map(since),
+});
+
 describe('whose model', () => {
   const cases: [string, ModelClaims[], string[]][] = [
+    ['an old policy that adds a name takes it from nobody who had it before', [added(exact('a/p', 1, 'x', 'm'), ['m', 3]), exact('b/p', 2, 'm')], [`a/p: m → ${part}`]],
+    ['an old policy that adds a glob takes nothing from those who were there before', [added(exact('a/p', 1, 'x', '*'), ['*', 3]), exact('b/p', 2, 'm')], [`a/p: m → ${part}`]],
+    ['… and keeps the names that it had', [added(exact('a/p', 1, 'x', '*'), ['*', 3]), exact('b/p', 2, 'x')], [`b/p: x → ${all}`]],
+    ['an old group that declares a further model takes it from nobody', [added(declares('a/p', 1, 'x', 'm'), ['m', 3]), exact('b/p', 2, 'm')], [`a/p: m → ${part}`]],
     ['the older claim of two namespaces wins', [exact('a/p', 2, 'm'), exact('b/p', 1, 'm')], [`a/p: m → ${all}`]],
     ['of two of one age the first by name wins', [exact('b/p', 1, 'm'), exact('a/p', 1, 'm')], [`b/p: m → ${all}`]],
     ['within a namespace nothing is contested', [exact('a/p', 1, 'm'), exact('a/q', 2, 'm')], []],
@@ -71,6 +81,7 @@ const policies = fc.uniqueArray(
     namespace: fc.constantFrom('a', 'b', 'c'),
     name: fc.constantFrom('p', 'q', 'r'),
     created: fc.nat(4),
+    since: fc.uniqueArray(fc.tuple(pattern, fc.integer({ min: 4, max: 7 }))).map((dates) => new Map(dates)),
     patterns: fc.oneof(fc.constant([]), fc.uniqueArray(pattern, { maxLength: 3 })),
     declared: fc.uniqueArray(model, { maxLength: 2 }),
     learned: fc.uniqueArray(model, { maxLength: 2 }),
@@ -139,11 +150,12 @@ function tableOf(list: readonly ModelClaims[]): RoutingTable {
   const noLimits = { connect: 0, firstByte: 0, streamIdle: 0, nonStreaming: 0, request: 0 };
   return new RoutingTable(
     1,
-    list.map(({ namespace, name, created, patterns, declared, learned }) => ({
+    list.map(({ namespace, name, created, since = new Map<string, number>(), patterns, declared, learned }) => ({
       key: `${namespace}/${name}`,
       namespace,
       name,
       created,
+      claimedSince: since,
       match: { models: patterns, headers: [] },
       backends: [group('declared', declared, true), group('learned', learned, false)].map((one) => ({
         group: one,

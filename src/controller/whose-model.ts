@@ -6,6 +6,8 @@ export interface ModelClaims {
   readonly name: string;
   /** Milliseconds since 1970. */
   readonly created: number;
+  /** Since when it claims what, in milliseconds since 1970; what is not there it claims since it was created. */
+  readonly since?: ReadonlyMap<string, number>;
   /** Full names and prefixes that end in `*`, as `spec.match.models` has them; empty: what the backends serve. */
   readonly patterns: readonly string[];
   /** Models that its backends declare and models that they were found to serve. */
@@ -31,7 +33,8 @@ export interface ClaimVerdict {
  * request; this tells people.
  *
  * - A claim is a pattern of a policy's `match.models`, or, where it has none, each model that its backends serve.
- *   Claims are as old as their policy; namespace/name decides between two of one age.
+ *   A claim is as old as the name in the policy, or in the group behind it; namespace/name decides between two of one
+ *   age.
  * - A name belongs to the namespace of the oldest claim that covers it. A claim on a model that engines were only
  *   found to serve counts only where no other covers the name: an engine cannot take a name that somebody wrote down.
  * - A glob claims every name that begins so, also those that nobody serves yet, and as much as the exact name does:
@@ -71,16 +74,21 @@ function conditionOf(lost: readonly string[], { all, owners }: { all: boolean; o
 
 const keyOf = ({ namespace, name }: ModelClaims): string => `${namespace}/${name}`;
 
+interface Claim {
+  readonly policy: ModelClaims;
+  readonly since: number;
+}
+
 /** Older first; the order of RoutingTable. */
-function older(a: ModelClaims, b: ModelClaims): number {
-  return a.created - b.created || (keyOf(a) < keyOf(b) ? -1 : 1);
+function older(a: Claim, b: Claim): number {
+  return a.since - b.since || (keyOf(a.policy) < keyOf(b.policy) ? -1 : 1);
 }
 
 /** The best claims on every place: an exact name, or a prefix with `*`. */
 class Claims {
   /** By exact name or `prefix*`. */
-  private readonly written = new Map<string, ModelClaims>();
-  private readonly learned = new Map<string, ModelClaims>();
+  private readonly written = new Map<string, Claim>();
+  private readonly learned = new Map<string, Claim>();
   /** Every name and glob that anybody speaks of, sorted, so that those with a prefix stand together. */
   private readonly places: readonly string[];
   /** Lengths of the prefixes that globs have. */
@@ -117,7 +125,7 @@ class Claims {
       const glob = this.written.get(`${text.slice(0, length)}*`);
       if (glob !== undefined && (oldest === undefined || older(glob, oldest) < 0)) oldest = glob;
     }
-    return (oldest ?? this.learned.get(place))?.namespace;
+    return (oldest ?? this.learned.get(place))?.policy.namespace;
   }
 
   /** Places that a glob covers; itself among them. */
@@ -146,7 +154,8 @@ const isGlob = (pattern: string): boolean => pattern.endsWith('*');
 /** An engine may call a model what nobody can write down: such a name is nobody's. */
 const isName = (model: string): boolean => !isGlob(model);
 
-function claim(claims: Map<string, ModelClaims>, place: string, policy: ModelClaims): void {
+function claim(claims: Map<string, Claim>, place: string, policy: ModelClaims): void {
   const known = claims.get(place);
-  if (known === undefined || older(policy, known) < 0) claims.set(place, policy);
+  const made: Claim = { policy, since: policy.since?.get(place) ?? policy.created };
+  if (known === undefined || older(made, known) < 0) claims.set(place, made);
 }

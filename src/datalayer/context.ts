@@ -28,9 +28,13 @@ export interface FleetContext {
   readonly startTimes: Float64Array;
   /** Whether discovery cannot see changes, or has not told all of them yet: an address may have a new owner unnoticed. */
   discoveryStale: boolean;
-  /** How many times longer than asked the scrape intervals are, to keep the budget; at least 1. */
+}
+
+/** How many times longer than asked intervals are, to keep the budget; at least 1. One for each namespace. */
+export interface Pace {
+  /** Of scrapes. */
   stretch: number;
-  /** The same of the intervals between health probes. */
+  /** Of health probes. */
   probeStretch: number;
 }
 
@@ -39,6 +43,7 @@ export interface Site {
   readonly slot: number;
   readonly target: GroupTarget;
   readonly access: ProbeAccess;
+  readonly pace: Readonly<Pace>;
   /** Whether it only passes requests on: then it has no load of its own, and its word on its engines is not about it. */
   readonly relays: boolean;
 }

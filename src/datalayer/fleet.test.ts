@@ -51,6 +51,8 @@ const only = (...numbers: number[]): GroupTarget => {
 const healthOf = (changes: Partial<GroupTarget['health']>): Partial<GroupTarget> => ({
   health: { ...groupOf(0).health, ...changes },
 });
+/** A group of another namespace. */
+const elsewhere = (size: number): GroupTarget => ({ ...groupOf(size), key: 'other/g', namespace: 'other' });
 const metrics = (lines: string) => ({ body: idleMetrics + lines });
 
 beforeEach(() => start());
@@ -178,6 +180,40 @@ describe('reconcile', () => {
     clock.advance(2_000);
     expect(reasons()).toEqual(['e2 Ready', 'e3 Ready']);
     expect(changes).toContain('ns/g endpoints');
+  });
+
+  it('shares the slots out among namespaces: one with many endpoints leaves those of the others in', () => {
+    start(4);
+    fleet.reconcile([groupOf(9)]);
+    expect(fleet.endpoints('ns/g')).toHaveLength(4);
+    fleet.reconcile([groupOf(9), elsewhere(1)]);
+    expect([ready(), fleet.endpoints('other/g').length]).toEqual([['e1', 'e2', 'e3'], 1]);
+    expect(fleet.summary('ns/g')).toMatchObject({ total: 9, shutOut: 6 });
+    expect(fleet.summary('other/g')).toMatchObject({ total: 1, shutOut: 0, ready: 1 });
+    fleet.reconcile([groupOf(9), elsewhere(9)]);
+    expect([ready(), fleet.endpoints('other/g').length]).toEqual([['e1', 'e2'], 2]);
+    fleet.reconcile([groupOf(9)]);
+    expect([ready(), fleet.shutOut]).toEqual([['e1', 'e2', 'e3', 'e4'], 5]);
+  });
+
+  it('shares those of a namespace out among its groups in their order, and leaves endpoints that have a slot in', () => {
+    start(4);
+    fleet.reconcile([only(3, 4, 5, 6)]);
+    const second: GroupTarget = { ...groupOf(9), key: 'ns/h', name: 'h' };
+    fleet.reconcile([only(1, 2, 3, 4, 5), second, elsewhere(1)]);
+    expect(ready()).toEqual(['e3', 'e4', 'e5']);
+    expect([fleet.endpoints('ns/h').length, fleet.endpoints('other/g').length]).toEqual([0, 1]);
+  });
+
+  it('lets one wait whose slot is still taken by requests of another that had too many', () => {
+    start(2);
+    fleet.reconcile([groupOf(9)]);
+    states.inFlight.fill(1);
+    fleet.reconcile([groupOf(9), elsewhere(1)]);
+    expect([ready(), fleet.summary('other/g')?.shutOut]).toEqual([['e1'], 1]);
+    states.inFlight.fill(0);
+    clock.advance(2_000);
+    expect([ready(), fleet.summary('other/g')?.ready]).toEqual([['e1'], 1]);
   });
 
   it('lets go before it takes, over groups', () => {
@@ -607,6 +643,21 @@ describe('scraping', () => {
     expect(types()).toEqual([]);
     fleet.reconcile([groupOf(5)]);
     expect(fleet.summary('ns/g')?.scrapeSlowed).toBe(false);
+  });
+
+  it('shares its budget out among namespaces: one with many endpoints slows nobody but itself', () => {
+    start(64, 5);
+    fleet.reconcile([groupOf(50), elsewhere(1)]);
+    clock.advance(60_000);
+    expect(fleet.counters.scrapes).toBeLessThanOrEqual(60 * 5 + 5);
+    expect(fleet.summary('ns/g')?.scrapeSlowed).toBe(true);
+    expect(fleet.summary('other/g')?.scrapeSlowed).toBe(false);
+    const asked = probe.requests.filter(({ url }) => url.endsWith('/metrics') && url.includes(addressOf(1)));
+    // Once a second for one, and once in 12.5 seconds for the other, which has the same address.
+    expect(asked.length).toBeGreaterThan(55);
+    fleet.reconcile([groupOf(50)]);
+    fleet.reconcile([elsewhere(50), groupOf(1)]);
+    expect([fleet.summary('ns/g')?.scrapeSlowed, fleet.summary('other/g')?.scrapeSlowed]).toEqual([false, true]);
   });
 
   it('probes health at most three times as often as it scrapes', () => {

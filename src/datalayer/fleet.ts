@@ -3,7 +3,8 @@ import type { Clock } from '../router/clock.ts';
 import type { Endpoint } from '../router/endpoint.ts';
 import type { EndpointFeedback, Outcome } from '../router/feedback.ts';
 import type { EndpointStates } from '../router/states.ts';
-import type { FleetContext, FleetCounters } from './context.ts';
+import type { FleetContext, FleetCounters, Pace } from './context.ts';
+import { byNamespace, fairShares } from './fair-share.ts';
 import { Group, type GroupOwner } from './group.ts';
 import type { Member } from './member.ts';
 import type { ModelList } from './models.ts';
@@ -26,6 +27,8 @@ const firstProbeGap = 2;
 const longestSpread = 2_000;
 /** Milliseconds for which discovery that was blind is not believed to have told all yet. */
 const distrust = 60_000;
+
+const noLimits: ReadonlyMap<string, number> = new Map();
 
 export interface FleetOptions {
   readonly states: EndpointStates;
@@ -66,6 +69,7 @@ export class Fleet implements EndpointFeedback, AdapterReports {
   private readonly allocator: SlotAllocator;
   private readonly passive: PassiveHealth;
   private readonly groups = new Map<string, Group>();
+  private readonly paces = new Map<string, Pace>();
   private readonly bySlot: (Place | undefined)[];
   private readonly sweeper = new Alarm(() => this.sweep());
   private readonly trust = new Alarm(() => {
@@ -88,8 +92,6 @@ export class Fleet implements EndpointFeedback, AdapterReports {
       counters: this.counters,
       startTimes: new Float64Array(states.capacity),
       discoveryStale: false,
-      stretch: 1,
-      probeStretch: 1,
     };
     this.bySlot = new Array<Place | undefined>(states.capacity);
     this.allocator = new SlotAllocator(states, (slot) => this.forget(slot));
@@ -103,19 +105,22 @@ export class Fleet implements EndpointFeedback, AdapterReports {
   /**
    * Makes the groups and endpoints what the targets say. What stays keeps its slot, health and load; an endpoint that
    * is gone gets no new request from here on. Endpoints without a free slot are left out, told by an event, and taken
-   * when one is free.
+   * when one is free. Where there are more endpoints than slots, namespaces share these fairly: one with many leaves
+   * those of the others in.
    */
   reconcile(targets: readonly GroupTarget[]): void {
     this.targets = targets;
     const wanted = new Map(targets.map((target) => [target.key, target]));
+    const limits = this.limitsOf([...wanted.values()]);
     for (const [key, group] of this.groups) {
       const target = wanted.get(key) ?? null;
-      if (target === group.target) continue;
-      group.dismiss(target);
+      const limit = limits.get(key) ?? Infinity;
+      if (target === group.target && limit === group.limit) continue;
+      group.dismiss(target, limit);
       if (target === null) this.groups.delete(key);
     }
     this.pace(targets);
-    for (const target of wanted.values()) this.admit(target);
+    for (const target of wanted.values()) this.admit(target, limits.get(target.key) ?? Infinity);
     this.scheduleSweep();
   }
 
@@ -198,13 +203,30 @@ export class Fleet implements EndpointFeedback, AdapterReports {
     this.options.fetch.close();
   }
 
-  private admit(target: GroupTarget): void {
+  /** How many endpoints each group may have; of none is anything said while there are slots for all. */
+  private limitsOf(targets: readonly GroupTarget[]): ReadonlyMap<string, number> {
+    const { capacity } = this.context.states;
+    const demands = byNamespace(targets, ({ endpoints }) => endpoints.length);
+    if ([...demands.values()].reduce((sum, demand) => sum + demand, 0) <= capacity) return noLimits;
+    const left = fairShares(demands, capacity);
+    const limits = new Map<string, number>();
+    for (const { key, namespace, endpoints } of targets) {
+      const share = left.get(namespace) ?? 0;
+      const limit = Math.min(endpoints.length, Math.floor(share));
+      limits.set(key, limit);
+      left.set(namespace, share - limit);
+    }
+    return limits;
+  }
+
+  private admit(target: GroupTarget, limit: number): void {
     const known = this.groups.get(target.key);
     // The very same target asks for nothing new, unless it was not to be had in full.
-    if (known?.target === target && (known.shutOut.length === 0 || !this.allocator.hasRoom)) return;
+    const asksNothingNew = known?.target === target && known.limit === limit;
+    if (asksNothingNew && (known.isFull || !this.allocator.hasRoom)) return;
     const group = known ?? new Group(this.groupOwner, target);
     this.groups.set(target.key, group);
-    group.admit(target);
+    group.admit(target, limit);
     const { consecutiveFailures } = target.health.passive;
     for (const { slot } of group.endpoints) this.passive.setThreshold(slot, consecutiveFailures);
   }
@@ -215,6 +237,7 @@ export class Fleet implements EndpointFeedback, AdapterReports {
     return {
       context,
       allocator,
+      paceOf: (namespace) => this.paceOf(namespace),
       get spread() {
         return spread();
       },
@@ -233,21 +256,31 @@ export class Fleet implements EndpointFeedback, AdapterReports {
     };
   }
 
-  /** Stretches intervals to the budget, and spreads first probes by the size of the fleet. */
+  /** Stretches intervals to the budget, which namespaces share fairly, and spreads first probes by the size of the fleet. */
   private pace(targets: readonly GroupTarget[]): void {
     const budget = this.options.maxScrapesPerSecond ?? defaultScrapesPerSecond;
-    let scrapes = 0;
-    let probes = 0;
-    let endpoints = 0;
-    for (const { endpoints: seeds, metrics, health } of targets) {
-      const asked = this.askedOf(seeds);
-      scrapes += (asked * 1000) / metrics.interval;
-      probes += (asked * 1000) / health.interval;
-      endpoints += asked;
+    const asked = byNamespace(targets, (target) => this.askedOf(target.endpoints));
+    const scrapes = byNamespace(targets, (target) => (this.askedOf(target.endpoints) * 1000) / target.metrics.interval);
+    const probes = byNamespace(targets, (target) => (this.askedOf(target.endpoints) * 1000) / target.health.interval);
+    const scrapeShares = fairShares(scrapes, budget);
+    const probeShares = fairShares(probes, budget * probesPerScrape);
+    for (const namespace of this.paces.keys()) if (!asked.has(namespace)) this.paces.delete(namespace);
+    for (const namespace of asked.keys()) {
+      const pace = this.paceOf(namespace);
+      pace.stretch = stretchOf(scrapes.get(namespace), scrapeShares.get(namespace));
+      pace.probeStretch = stretchOf(probes.get(namespace), probeShares.get(namespace));
     }
-    this.context.stretch = Math.max(1, scrapes / budget);
-    this.context.probeStretch = Math.max(1, probes / (budget * probesPerScrape));
+    const endpoints = [...asked.values()].reduce((sum, count) => sum + count, 0);
     this.spread = Math.min(longestSpread, endpoints * firstProbeGap);
+  }
+
+  private paceOf(namespace: string): Pace {
+    let pace = this.paces.get(namespace);
+    if (pace === undefined) {
+      pace = { stretch: 1, probeStretch: 1 };
+      this.paces.set(namespace, pace);
+    }
+    return pace;
   }
 
   /** How many endpoints discovery holds ready; counted once for each list, since thousands of groups stay as they are. */
@@ -294,4 +327,9 @@ export class Fleet implements EndpointFeedback, AdapterReports {
     this.reconcile(this.targets);
     for (const group of waiting) group.changed('endpoints');
   }
+}
+
+/** How many times more is asked for than given; 1 where nothing is asked for. */
+function stretchOf(demand = 0, share = 0): number {
+  return demand > share ? demand / share : 1;
 }

@@ -1,6 +1,6 @@
 import type { Endpoint, EndpointSeed } from '../router/endpoint.ts';
 import { Flag } from '../router/states.ts';
-import type { FleetContext } from './context.ts';
+import type { FleetContext, Pace } from './context.ts';
 import { Member, type MemberOwner } from './member.ts';
 import { unionOfModels } from './models.ts';
 import type { GroupHealth } from './passive-health.ts';
@@ -15,6 +15,7 @@ export interface GroupOwner {
   readonly allocator: SlotAllocator;
   /** Milliseconds in which the endpoints that start now have their first health probe. */
   readonly spread: number;
+  paceOf(namespace: string): Readonly<Pace>;
   joined(member: Member, group: Group): void;
   left(member: Member): void;
   restarted(slot: number): void;
@@ -34,17 +35,24 @@ export class Group implements MemberOwner {
   models: readonly string[] = noModels;
   /** Endpoints for which the router has no room. */
   shutOut: readonly EndpointSeed[] = [];
+  /** Endpoints that it may have at most, as last admitted: its part of its namespace's share of the slots. */
+  limit = Infinity;
+  readonly pace: Readonly<Pace>;
   private readonly owner: GroupOwner;
   private readonly members = new Map<string, Member>();
 
   constructor(owner: GroupOwner, target: GroupTarget) {
     this.owner = owner;
     this.target = target;
+    this.pace = owner.paceOf(target.namespace);
   }
 
-  /** Lets go of the endpoints that the target lacks, before any group takes new ones: their slots may be needed. */
-  dismiss(target: GroupTarget | null): void {
-    const kept = new Set(target?.endpoints.map((seed) => identity(target.key, seed)));
+  /**
+   * Lets go of the endpoints that the target lacks or that are beyond the limit, before any group takes new ones: their
+   * slots may be needed.
+   */
+  dismiss(target: GroupTarget | null, limit: number): void {
+    const kept = new Set(target === null ? [] : this.shared(target, limit).map((seed) => identity(target.key, seed)));
     for (const [key, member] of this.members) {
       if (kept.has(key)) continue;
       this.members.delete(key);
@@ -54,20 +62,31 @@ export class Group implements MemberOwner {
     }
   }
 
-  /** Takes over the target's settings and endpoints. */
-  admit(target: GroupTarget): void {
+  /** Takes over the target's settings, and so many of its endpoints at most. */
+  admit(target: GroupTarget, limit: number): void {
     this.target = target;
+    this.limit = limit;
     const endpoints: Endpoint[] = [];
     const shutOut: EndpointSeed[] = [];
-    for (const seed of withoutRepeats(target)) {
+    const seeds = this.shared(target, limit);
+    for (const seed of seeds) {
       const endpoint = this.take(seed);
       if (endpoint === null) shutOut.push(seed);
       else endpoints.push(endpoint);
+    }
+    if (limit < Infinity) {
+      const within = new Set(seeds);
+      shutOut.push(...withoutRepeats(target).filter((seed) => !within.has(seed)));
     }
     this.complain(shutOut);
     this.shutOut = shutOut;
     if (!sameItems(this.endpoints, endpoints)) this.endpoints = Object.freeze(endpoints);
     this.learn();
+  }
+
+  /** Whether it has all that it may have. */
+  get isFull(): boolean {
+    return this.shutOut.length === 0 || this.members.size >= this.limit;
   }
 
   statuses(): readonly MemberStatus[] {
@@ -80,7 +99,8 @@ export class Group implements MemberOwner {
   }
 
   summary(): GroupSummary {
-    const { states, stretch, probeStretch } = this.owner.context;
+    const { states } = this.owner.context;
+    const { stretch, probeStretch } = this.pace;
     const usages: number[] = [];
     let ready = 0;
     let ejected = 0;
@@ -133,6 +153,15 @@ export class Group implements MemberOwner {
       if (member !== besides && member.readySince !== null && member.readySince < before) return true;
     }
     return false;
+  }
+
+  /** The target's endpoints within the limit; those that have a slot already go first. */
+  private shared(target: GroupTarget, limit: number): readonly EndpointSeed[] {
+    const seeds = withoutRepeats(target);
+    if (seeds.length <= limit) return seeds;
+    const held = new Set(seeds.filter((seed) => this.members.has(identity(target.key, seed))));
+    const within = new Set([...new Set([...held, ...seeds])].slice(0, limit));
+    return seeds.filter((seed) => within.has(seed));
   }
 
   private take(seed: EndpointSeed): Endpoint | null {

@@ -132,7 +132,7 @@ export class HealthProbe {
 
   private rest(quick = false): void {
     this.busy = false;
-    const interval = this.site.target.health.interval * this.context.probeStretch;
+    const interval = this.site.target.health.interval * this.site.pace.probeStretch;
     const pause = interval * (1 - jitter / 2 + jitter * this.context.random());
     this.again(quick ? this.context.clock.now() + quickProbe : onBeat(this.startedAt + pause, interval));
   }

@@ -1,7 +1,7 @@
 import type { AdapterReport } from '../router/adapters.ts';
 import type { Endpoint } from '../router/endpoint.ts';
 import { Flag } from '../router/states.ts';
-import type { FleetContext, Site } from './context.ts';
+import type { FleetContext, Pace, Site } from './context.ts';
 import type { EngineReport } from './engine-metrics.ts';
 import { HealthProbe, type HealthListener } from './health-probe.ts';
 import { ModelLearner, type ModelList, type ModelListener } from './models.ts';
@@ -15,6 +15,7 @@ import type { GroupTarget } from './targets.ts';
 /** What an endpoint tells its group, and asks of it. */
 export interface MemberOwner {
   readonly target: GroupTarget;
+  readonly pace: Readonly<Pace>;
   /** What the group's endpoints serve. */
   readonly models: readonly string[];
   changed(change: FleetChange): void;
@@ -62,6 +63,10 @@ export class Member implements Site, HealthListener, ScrapeListener, ModelListen
 
   get target(): GroupTarget {
     return this.owner.target;
+  }
+
+  get pace(): Readonly<Pace> {
+    return this.owner.pace;
   }
 
   get relays(): boolean {

@@ -68,7 +68,7 @@ export class Scraper {
   }
 
   private interval(): number {
-    return this.site.target.metrics.interval * this.context.stretch;
+    return this.site.target.metrics.interval * this.site.pace.stretch;
   }
 
   private send(): void {

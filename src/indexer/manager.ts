@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import type { Dispatcher, Pool } from 'undici';
 import type { Candidates } from '../router/candidates.ts';
 import type { Clock } from '../router/clock.ts';
@@ -32,6 +33,8 @@ export interface ManagerLookupOptions {
   readonly timeout: number;
   /** What is sent as `Authorization: Bearer`, asked for each time; null for nothing. */
   readonly token: () => string | null;
+  /** Resolves the host; as the system does where it is left out. */
+  readonly lookup?: LookupFunction;
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly clock: Clock;
@@ -55,12 +58,19 @@ const nothing: HitRates = new Map();
  * hangs delays at most `maxInFlight` requests by one time-out; then the breaker keeps it out of everybody's way.
  */
 export function createManagerLookup(options: ManagerLookupOptions): OpenManagerLookup {
-  const { url, clock, onFailure, maxInFlight = 64 } = options;
+  const { url, clock, onFailure, maxInFlight = 64, lookup: resolve } = options;
+  const connect = resolve === undefined ? {} : { connect: { lookup: resolve } };
   // Our own timer covers connecting, waiting and reading alike; a redirect is an answer like any other status.
   // The library takes 25 MB: a router whose groups ask no manager goes without.
   const pool = import('undici').then(
     ({ Pool }) =>
-      new Pool(url.origin, { connections: maxInFlight, headersTimeout: 0, bodyTimeout: 0, connectTimeout: 0 }),
+      new Pool(url.origin, {
+        connections: maxInFlight,
+        headersTimeout: 0,
+        bodyTimeout: 0,
+        connectTimeout: 0,
+        ...connect,
+      }),
   );
   const breaker = new Breaker(clock, options.random);
   let inFlight = 0;

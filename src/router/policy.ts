@@ -13,6 +13,8 @@ export interface BackendGroup {
   /** Models declared or learned; empty while nothing is known, which counts as any. */
   readonly models: readonly string[];
   readonly modelsDeclared: boolean;
+  /** Since when it declares them, in milliseconds since 1970; absent where that is no later than any policy. */
+  readonly declaredSince?: number;
   readonly endpoints: readonly Endpoint[];
   readonly prefixSource: PrefixSource;
   readonly connection: Connection;
@@ -86,7 +88,14 @@ export interface RoutingPolicy {
   /** Milliseconds since 1970; 0 in files, where the name is the only tie-break. */
   readonly created: number;
   readonly match: PolicyMatch;
+  /**
+   * Since when it claims the names that it or its groups write down, in milliseconds since 1970; what is not there is
+   * as old as the policy.
+   */
+  readonly claimedSince?: ReadonlyMap<string, number>;
   readonly backends: readonly Backend[];
+  /** Groups behind it that it cannot place requests in. A policy without a match takes their models all the same. */
+  readonly barred?: readonly BackendGroup[];
   /** Null where no version of the policy was ever valid: its requests are answered 503. */
   readonly profile: SchedulingProfile | null;
   /** Of backends with a topology of pairs; absent where `profile` serves these, too. */

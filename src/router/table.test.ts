@@ -127,6 +127,29 @@ const cases: Case[] = [
     taken: 'ns/b',
   },
   {
+    sentence: 'a name that is added to an old policy takes nothing from another namespace that had it before',
+    policies: [
+      named('a', ['x', 'm'], { namespace: 'ns', created: 10, claimedSince: new Map([['m', 30]]) }),
+      named('b', ['m'], { key: 'other/b', namespace: 'other', created: 20 }),
+    ],
+    model: 'm',
+    taken: 'other/b',
+  },
+  {
+    sentence: 'of two patterns of a policy that cover a name the older claims it',
+    policies: [
+      named('a', ['m', 'm*'], { namespace: 'ns', created: 10, claimedSince: new Map([['m', 30]]) }),
+      named('b', ['m'], { key: 'other/b', namespace: 'other', created: 20 }),
+    ],
+    model: 'm',
+    taken: 'ns/a',
+  },
+  {
+    sentence: 'no models means also those of backends that cannot be used: their requests are not unknown',
+    policies: [serving('a', [], true, { barred: [group({ models: ['Qwen/Qwen3-8B'], modelsDeclared: true })] })],
+    taken: 'ns/a',
+  },
+  {
     sentence: 'among equals of one age the name decides',
     policies: [named('b', ['*']), named('a', ['*'])],
     taken: 'ns/a',

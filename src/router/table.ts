@@ -1,4 +1,4 @@
-import type { Backend, BackendGroup, RoutingPolicy } from './policy.ts';
+import type { BackendGroup, RoutingPolicy } from './policy.ts';
 import type { HeaderLookup } from './request.ts';
 
 /** How well a policy's models cover a name; higher wins. */
@@ -49,7 +49,7 @@ export class RoutingTable {
     const known = this.memo.get(model);
     if (known !== undefined) return known;
     const found = [...new Set([...(this.byModel.get(model) ?? []), ...this.byPrefix])]
-      .map((policy) => ({ policy, rank: coverage(policy, model) }))
+      .map((policy) => ({ policy, rank: coverage(policy, model), since: claimedSince(policy, model) }))
       .filter((entry) => entry.rank > rank.none);
     const owner = owningNamespace(found, model);
     const ordered = found
@@ -66,6 +66,8 @@ export class RoutingTable {
 interface Covering {
   readonly policy: RoutingPolicy;
   readonly rank: number;
+  /** Of its claim, in milliseconds since 1970. */
+  readonly since: number;
 }
 
 /** More header matches, then the older, then namespace/name. */
@@ -85,33 +87,58 @@ function owningNamespace(found: readonly Covering[], model: string): string | un
   const accepted = found.filter(({ policy }) => policy.profile !== null);
   const claims = accepted.length > 0 ? accepted : found;
   const declared = claims.filter(
-    (entry) => entry.rank > rank.served || entry.policy.backends.some((backend) => declares(backend, model)),
+    (entry) => entry.rank > rank.served || groupsOf(entry.policy).some((group) => declares(group, model)),
   );
   const strongest = declared.length > 0 ? declared : claims;
-  return strongest.map(({ policy }) => policy).sort(older)[0]?.namespace;
+  return strongest.toSorted(claimedEarlier)[0]?.policy.namespace;
 }
 
-function declares({ group }: Backend, model: string): boolean {
+function claimedEarlier(a: Covering, b: Covering): number {
+  return a.since - b.since || (a.policy.key < b.policy.key ? -1 : 1);
+}
+
+/** Of several claims of a policy that cover the model the oldest counts. */
+function claimedSince({ created, claimedSince: dates, match }: RoutingPolicy, model: string): number {
+  if (dates === undefined) return created;
+  if (match.models.length === 0) return dates.get(model) ?? created;
+  const since = match.models
+    .filter((pattern) => covers(pattern, model))
+    .map((pattern) => dates.get(pattern) ?? created);
+  return Math.min(...since);
+}
+
+/** Every group that a policy speaks of, whether it can place requests there or not. */
+function groupsOf({ backends, barred = noGroups }: RoutingPolicy): readonly BackendGroup[] {
+  return barred.length === 0 ? backends.map(({ group }) => group) : [...backends.map(({ group }) => group), ...barred];
+}
+
+const noGroups: readonly BackendGroup[] = Object.freeze([]);
+
+function declares(group: BackendGroup, model: string): boolean {
   return group.modelsDeclared && group.models.includes(model);
 }
 
 function coverage(policy: RoutingPolicy, model: string): number {
   if (policy.match.models.length === 0)
-    return policy.backends.some((b) => b.group.models.includes(model)) ? rank.served : rank.none;
+    return groupsOf(policy).some(({ models }) => models.includes(model)) ? rank.served : rank.none;
   let best: number = rank.none;
   for (const pattern of policy.match.models) {
     if (pattern === model) return rank.exact;
-    if (isPrefix(pattern) && model.startsWith(pattern.slice(0, -1))) best = Math.max(best, pattern.length);
+    if (covers(pattern, model)) best = Math.max(best, pattern.length);
   }
   return best;
 }
 
 const isPrefix = (pattern: string): boolean => pattern.endsWith('*');
 
+const covers = (pattern: string, model: string): boolean =>
+  pattern === model || (isPrefix(pattern) && model.startsWith(pattern.slice(0, -1)));
+
 /** The names by which a policy may cover a model without a prefix. */
-function spelledOut({ match, backends }: RoutingPolicy): readonly string[] {
-  if (match.models.length > 0) return match.models.filter((pattern) => !isPrefix(pattern));
-  return backends.flatMap((backend) => backend.group.models);
+function spelledOut(policy: RoutingPolicy): readonly string[] {
+  const { models } = policy.match;
+  if (models.length > 0) return models.filter((pattern) => !isPrefix(pattern));
+  return groupsOf(policy).flatMap((group) => group.models);
 }
 
 function listed<V>(lists: Map<string, V[]>, key: string): V[] {

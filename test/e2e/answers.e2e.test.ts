@@ -24,9 +24,13 @@ beforeAll(async () => {
       policy('quiet', { backendRefs: [{ name: 'quiet', rewriteModel: 'org/chat' }] }),
       group('away', [nobodyThere]),
       policy('away'),
+      group('paired', [nobodyThere], { models: ['org/paired'], topology: { type: 'PrefillDecode' } }),
+      policy('paired', { match: {}, strategy: { type: 'KVAware' } }),
+      group('never', [nobodyThere], { models: ['org/never'], engine: 'NoSuchEngine' }),
+      policy('never', { match: {} }),
       policy('faulty', { backendRefs: [{ name: 'chat' }], strategy: { type: 'NoSuchStrategy' } }),
     ],
-    { flags: ['--max-body', '64Ki'], away: ['away'] },
+    { flags: ['--max-body', '64Ki'], away: ['away', 'paired'] },
   );
   client = new Client(router.proxy);
 });
@@ -134,6 +138,15 @@ describe('what a client is told', () => {
   it('no ready endpoint is a 503 that says when to come back', async () => {
     const answer = await client.chat('away');
     expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1']);
+    expect(answer.error).toMatchObject({ type: 'service_unavailable', code: 'no_ready_endpoint' });
+  });
+
+  it.each([
+    ['its policy cannot use', 'org/paired'],
+    ['are of a group that was never valid', 'org/never'],
+  ])('a model whose only engines %s is a 503 and no unknown model', async (_why, model) => {
+    const answer = await client.chat(model);
+    expect(answer.status).toBe(503);
     expect(answer.error).toMatchObject({ type: 'service_unavailable', code: 'no_ready_endpoint' });
   });
 

@@ -15,6 +15,8 @@ export interface DiscoveryFeedOptions {
   /** Watch the whole cluster, not only namespaces that have groups. */
   readonly allNamespaces: boolean;
   readonly index: DiscoveryIndex;
+  /** Whether Services that groups name for a KV manager or a store are watched, too. */
+  readonly watchesNamedServices: boolean;
   readonly clock: Clock;
   readonly log: Log;
   /** Something was taken in, or a watch has come or gone. */
@@ -30,6 +32,13 @@ const needs: Readonly<Record<BackendGroup['spec']['discovery']['type'], readonly
   InferencePool: ['pools', 'pods'],
   Static: [],
 };
+
+const forNamedServices: readonly Collection[] = ['services', 'pods'];
+
+/** Whether a group names a Service for another thing than its endpoints. */
+const namesService = (kvCache: BackendGroup['spec']['kvCache']): boolean =>
+  (kvCache.type === 'Manager' && kvCache.manager.service !== undefined) ||
+  (kvCache.prefixStore?.type === 'Redis' && kvCache.prefixStore.redis.service !== undefined);
 
 /** A collection that is watched. */
 interface Watched {
@@ -60,11 +69,12 @@ export class DiscoveryFeed {
 
   /** Watches what these groups need, from now on, and nothing else. */
   want(groups: readonly BackendGroup[]): void {
-    const { allNamespaces } = this.options;
+    const { allNamespaces, watchesNamedServices } = this.options;
     const wanted = new Set<string>();
     for (const { metadata, spec } of groups) {
       const namespace = allNamespaces ? null : (metadata.namespace ?? 'default');
-      for (const collection of needs[spec.discovery.type]) {
+      const named = watchesNamedServices && namesService(spec.kvCache) ? forNamedServices : [];
+      for (const collection of [...needs[spec.discovery.type], ...named]) {
         wanted.add(keyOf({ collection, namespace }));
         this.open(collection, namespace);
       }

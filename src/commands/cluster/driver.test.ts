@@ -181,10 +181,10 @@ describe('the log', () => {
     expect([told('discovery').length, told('configuration in force').length]).toEqual([1, 2]);
     server.put(services, object('Service qwen3-8b'));
     server.put(slices, object('EndpointSlice qwen3-8b-fh2zc'));
-    server.put(pods, object('Pod qwen3-8b-6d5f7c9b84-8kx2p'));
+    for (const name of ['8kx2p', 'loads']) server.put(pods, object(`Pod qwen3-8b-6d5f7c9b84-${name}`));
     await until(() => {
       clock.advance(50);
-      return told('discovery').some(({ reason }) => reason === 'Discovered');
+      return told('discovery').some(({ message }) => message === '2 endpoints');
     });
     expect(told('discovery').at(-1)).toMatchObject({ level: 'info', group: `${namespace}/g`, message: '2 endpoints' });
     expect(told('configuration in force')).toHaveLength(2);

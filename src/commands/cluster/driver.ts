@@ -23,6 +23,11 @@ export interface DriverOptions {
   /** Whether all namespaces are watched. */
   readonly allNamespaces: boolean;
   readonly allowExternalTargets: boolean;
+  /**
+   * Whether a Service that a group names for a KV manager or a store must be what it says, for which it is watched.
+   * Where whoever runs the router also writes the groups, nobody is to be guarded, and a right less is needed.
+   */
+  readonly guardsNamedServices?: boolean;
   readonly clock: Clock;
   readonly log: Log;
   /** What the resources come as, for the log. */
@@ -57,11 +62,13 @@ export class ClusterDriver {
     this.options = options;
     const { client, allNamespaces, allowExternalTargets, clock, log } = options;
     this.told = new DiscoveryLog(log);
-    this.index = new DiscoveryIndex({ allowExternalTargets });
+    const watchesNamedServices = !allowExternalTargets && options.guardsNamedServices === true;
+    this.index = new DiscoveryIndex({ allowExternalTargets, watchesNamedServices });
     this.feed = new DiscoveryFeed({
       client,
       allNamespaces,
       index: this.index,
+      watchesNamedServices,
       clock,
       log,
       onChange: () => this.schedule(),

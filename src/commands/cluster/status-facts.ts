@@ -58,10 +58,20 @@ function byKey(verdicts: readonly { readonly key: string; readonly condition: Co
   return found;
 }
 
-function claimsOf({ namespace, name, created, match, backends }: RoutingPolicy): ModelClaims {
+function claimsOf({
+  namespace,
+  name,
+  created,
+  claimedSince,
+  match,
+  backends,
+  barred = [],
+}: RoutingPolicy): ModelClaims {
+  const groups = [...backends.map(({ group }) => group), ...barred];
   const models = (declared: boolean): string[] =>
-    backends.filter(({ group }) => group.modelsDeclared === declared).flatMap(({ group }) => group.models);
-  return { namespace, name, created, patterns: match.models, declared: models(true), learned: models(false) };
+    groups.filter(({ modelsDeclared }) => modelsDeclared === declared).flatMap((group) => group.models);
+  const since = claimedSince === undefined ? {} : { since: claimedSince };
+  return { namespace, name, created, ...since, patterns: match.models, declared: models(true), learned: models(false) };
 }
 
 /** The status that an object is to have now. */
@@ -93,6 +103,7 @@ function statusOfPolicy(state: ResourceState, moment: Moment) {
     conditions: [...conditionsOf(state, moment), ...(moment.claims.get(watched.key) ?? [])],
     backends: backendsOf(inForce?.resource),
     effectiveProfile: policy === undefined ? null : effectiveProfile(policy),
+    claimedSince: policy === undefined || policy.profile === null ? undefined : policy.claimedSince,
     replicas: moment.replicas,
     previous: isPolicyStatus(watched.status) ? watched.status : undefined,
     now: moment.wallTime,

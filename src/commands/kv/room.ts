@@ -1,5 +1,6 @@
 import type { BackendGroup } from '../../api/backend-group.ts';
 import { keyOf } from '../../controller/compile.ts';
+import type { Discovery } from '../../controller/found.ts';
 import type { Fleet } from '../../datalayer/fleet.ts';
 import type { GroupTarget } from '../../datalayer/targets.ts';
 import type { ApproximateIndex } from '../../indexer/approximate.ts';
@@ -17,6 +18,8 @@ export interface KVRoomOptions {
   readonly fleet: Fleet;
   readonly states: EndpointStates;
   readonly index: ApproximateIndex;
+  /** What says where Services may be reached. */
+  readonly discovery?: Pick<Discovery, 'refusalOf'>;
   /** The key that the engines of a group want; undefined for none. */
   readonly apiKeyOf: (group: string) => string | undefined;
   /** Folder with the folders of mounted tokenizers; empty where none are mounted. */

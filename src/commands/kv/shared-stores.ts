@@ -1,5 +1,8 @@
+import type { LookupFunction } from 'node:net';
 import type { BackendGroup } from '../../api/backend-group.ts';
 import { keyOf } from '../../controller/compile.ts';
+import type { Discovery } from '../../controller/found.ts';
+import type { RedisStore } from '../../api/prefix-store.ts';
 import type { Secrets } from '../../controller/secrets.ts';
 import type { ApproximateIndex } from '../../indexer/approximate.ts';
 import { connectRedis, type RedisTarget } from '../../indexer/shared/connection.ts';
@@ -7,6 +10,7 @@ import { SharedPrefixStore, type SharedPrefixState } from '../../indexer/shared/
 import type { Log } from '../../observability/log.ts';
 import type { Clock } from '../../router/clock.ts';
 import type { Endpoint } from '../../router/endpoint.ts';
+import { guardedLookup } from '../guarded-lookup.ts';
 import { MissingSecretError, redisTarget } from './redis-target.ts';
 
 export interface SharedStoresOptions {
@@ -15,6 +19,8 @@ export interface SharedStoresOptions {
   readonly prefixKey: Uint8Array | null;
   /** When the engine's process at a slot started, in seconds since 1970; 0 while that is not known. */
   readonly startedAt: (slot: number) => number;
+  /** What says where Services may be reached. */
+  readonly discovery?: Pick<Discovery, 'refusalOf'>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -24,6 +30,12 @@ export interface StoreState {
   readonly shared: boolean;
   /** Why not; empty where they are. */
   readonly reason: string;
+}
+
+interface Wanted {
+  readonly target: RedisTarget;
+  readonly prefixKey: Uint8Array;
+  readonly lookup?: LookupFunction;
 }
 
 class Open {
@@ -66,7 +78,7 @@ export class SharedStores {
     if (prefixKey === null) return this.without(key, withoutKey);
     try {
       const target = redisTarget(prefixStore.redis, { namespace: group.metadata.namespace ?? 'default', secrets });
-      return this.known(key, target, prefixKey).follow(endpoints);
+      return this.known(key, { target, prefixKey, ...this.guardOf(group, prefixStore.redis) }).follow(endpoints);
     } catch (error) {
       if (error instanceof MissingSecretError) return this.without(key, error.message);
       throw error;
@@ -113,19 +125,34 @@ export class SharedStores {
     return sum;
   }
 
-  private known(key: string, target: RedisTarget, prefixKey: Uint8Array): Open {
+  /** Names of Services are resolved under guard: who may write a group may also write what its names mean. */
+  private guardOf({ metadata }: BackendGroup, { service }: RedisStore): Pick<Wanted, 'lookup'> {
+    const { discovery = {} } = this.options;
+    if (service === undefined || discovery.refusalOf === undefined) return {};
+    const named = { namespace: metadata.namespace ?? 'default', name: service.name };
+    // What is refused is told as what went wrong with connecting.
+    return {
+      lookup: guardedLookup(
+        (address) => discovery.refusalOf?.(named, address) ?? null,
+        () => undefined,
+      ),
+    };
+  }
+
+  private known(key: string, wanted: Wanted): Open {
+    const { target } = wanted;
     const known = this.open.get(key);
     if (known !== undefined && isSame(known.target, target)) return known;
     this.without(key);
-    const made = new Open(target, this.connect(key, target, prefixKey));
+    const made = new Open(target, this.connect(key, wanted));
     this.open.set(key, made);
     return made;
   }
 
-  private connect(key: string, target: RedisTarget, prefixKey: Uint8Array): SharedPrefixStore {
+  private connect(key: string, { target, prefixKey, lookup }: Wanted): SharedPrefixStore {
     const { index, clock, startedAt } = this.options;
     return new SharedPrefixStore({
-      connect: () => connectRedis(target, clock),
+      connect: () => connectRedis(target, clock, lookup),
       index,
       prefixKey,
       stream: `hermes:{${key}}:prefixes`,

@@ -66,6 +66,20 @@ function discoverService(service: ServiceView, number: number, view: NamespaceVi
   else finding.fault('NoMatch', `the headless Service ${service.name} has no EndpointSlices`);
 }
 
+/**
+ * Why a Service may not be connected to at an address that its name has led to, or null. A name may mean anything for as
+ * long as a resolver remembers it: so the address must be the Service's own, or, of a headless one, that of a Pod.
+ */
+export function serviceRefusal(name: string, address: string, view: NamespaceView): string | null {
+  const service = view.service(name);
+  if (service === undefined) return `no Service of the namespace is called ${name}`;
+  const refusal = refusalOf(service);
+  if (refusal !== null) return refusal;
+  const { clusterIPs } = service;
+  if (clusterIPs.length > 0 ? clusterIPs.includes(address) : view.hasPodAt(address)) return null;
+  return `the Service ${name} is not at ${address}`;
+}
+
 /** Why a Service may lead out of the cluster, or null. */
 function refusalOf({ name, externalName, hasSelector }: ServiceView): string | null {
   const cure = 'which is allowed with --allow-external-targets only';
@@ -108,18 +122,32 @@ function addSlices(all: readonly SliceView[], behind: Behind): void {
     );
 }
 
-function addEndpoint({ address, pod, ready }: SliceEndpoint, port: number, { view, finding, service }: Behind): void {
+function addEndpoint({ address, pod, ready }: SliceEndpoint, port: number, behind: Behind): void {
+  const { view, finding, service } = behind;
   if (pod === '') {
+    if (!finding.allowExternalTargets) {
+      finding.fault('NoMatch', byHand(service.name, address, 'which is no Pod of the namespace'));
+      return;
+    }
     const source = `an endpoint of the Service ${service.name}`;
     finding.add({ source, name: nameOf(address, port), host: address, port, labels: noLabels, ports: noPorts, ready });
     return;
   }
   finding.pods.add(pod);
   const known = view.pod(pod);
+  const isItsOwn = known?.addresses.includes(address) === true;
+  // A Pod's address is its kubelet's word; that of a slice is the word of whoever may write slices.
+  if (!isItsOwn && !finding.allowExternalTargets) {
+    finding.fault('NoMatch', byHand(service.name, address, `where no Pod ${pod} of the namespace is`));
+    return;
+  }
   // A Pod that is made anew under its name has another address, and the slice still speaks of the one before.
-  const { labels, ports, ending } = known?.addresses.includes(address) === true ? known : unknownPod;
+  const { labels, ports, ending } = isItsOwn ? known : unknownPod;
   if (!ending) finding.add({ source: `Pod ${pod}`, name: pod, host: address, port, labels, ports, ready });
 }
+
+const byHand = (service: string, address: string, what: string): string =>
+  `an EndpointSlice of the Service ${service} names ${address}, ${what}: that is allowed with --allow-external-targets only`;
 
 /** A DNS name for an endpoint that has none: `at-10-0-0-7-8000`. */
 function nameOf(address: string, port: number): string {

@@ -157,12 +157,17 @@ const slice = (
   const full = endpoints.map((endpoint) => ({ pod: '', ready: true, ...endpoint }));
   return { ...view, name: 's-1', service: 's', endpoints: full, ...changes };
 };
-const withService = (view: ServiceView, slices: SliceView[], pods: PodView[] = []): PlainNamespace => {
+/** The Pods that slices speak of are there, unless others are given. */
+const withService = (view: ServiceView, slices: SliceView[], pods = podsBehind(slices)): PlainNamespace => {
   const cluster = withPods(...pods);
   cluster.setService(view);
   for (const one of slices) cluster.setEndpointSlice(one);
   return cluster;
 };
+const podsBehind = (slices: SliceView[]): PodView[] =>
+  slices.flatMap(({ endpoints }) =>
+    endpoints.filter(({ pod }) => pod !== '').map(({ pod, address }) => podOf(pod, { addresses: [address] })),
+  );
 const byName = (name: string, port = 80) => serviceGroup({ name, port });
 
 describe('Service', () => {
@@ -197,11 +202,18 @@ describe('Service', () => {
   it.each([
     { says: 'of another port, by its name', port: 5557, is: ['a 10.0.0.1:5557'] },
     {
-      says: 'whose name starts with at- where no Pod is named',
+      says: 'whose name starts with at- where no Pod is named, if that is allowed',
       endpoints: [{ address: '10.0.0.1' }],
+      allow: true,
       is: ['at-10-0-0-1-8000 10.0.0.1:8000'],
     },
-    { says: 'named by an IPv6 address', endpoints: [{ address: 'fd00::1' }], is: ['at-fd00--1-8000 [fd00::1]:8000'] },
+    {
+      says: 'named by an IPv6 address',
+      endpoints: [{ address: 'fd00::1' }],
+      allow: true,
+      is: ['at-fd00--1-8000 [fd00::1]:8000'],
+    },
+    { says: 'never where no Pod is named', endpoints: [{ address: '10.0.0.1' }], is: [] },
     {
       says: 'named twice once',
       endpoints: [
@@ -226,23 +238,27 @@ describe('Service', () => {
   it.each([
     { says: 'a Pod that is known to end is none', pod: podOf('a', { ending: true }), is: [] },
     {
-      says: 'a Pod of that name made anew says nothing of the old address',
-      pod: podOf('a', { ending: true, addresses: ['10.0.0.9'] }),
-      is: ['a 10.0.0.1:8000'],
+      says: 'a Pod of that name made anew is not at the old address',
+      pod: podOf('a', { addresses: ['10.0.0.9'] }),
+      is: [],
     },
+    { says: 'a Pod that is not there is nowhere', pod: podOf('b'), is: [] },
     { says: 'readiness is that of the slice', pod: podOf('a', { ready: false }), is: ['a 10.0.0.1:8000'] },
   ])('$says', ({ pod, is }) => {
     const view = withService(service(), [slice([{ address: '10.0.0.1', pod: 'a' }])], [pod]);
     expect(seedsOf(byName('s'), view)).toEqual(is);
   });
 
-  it('has no labels for an endpoint whose Pod has another address', () => {
-    const view = withService(
-      service(),
-      [slice([{ address: '10.0.0.1', pod: 'a' }])],
-      [podOf('a', { addresses: ['10.0.0.9'] })],
+  it('says so when a slice names an address that is not that of its Pod, which only a hand can have written', () => {
+    const behind = [slice([{ address: '10.0.0.1', pod: 'a' }, { address: '10.0.0.2' }])];
+    const view = withService(service(), behind, [podOf('a', { addresses: ['10.0.0.9'] })]);
+    const only = 'that is allowed with --allow-external-targets only';
+    expect(conditionOf(byName('s'), view)).toBe(
+      `False NoMatch: an EndpointSlice of the Service s names 10.0.0.1, where no Pod a of the namespace is: ${only}; ` +
+        `an EndpointSlice of the Service s names 10.0.0.2, which is no Pod of the namespace: ${only}`,
     );
-    expect(discover(byName('s'), view, false).seeds[0].labels).toEqual({});
+    const [known, unknown] = discover(byName('s'), view, true).seeds;
+    expect([known.name, known.labels, unknown.name]).toEqual(['a', {}, 'at-10-0-0-2-8000']);
   });
 
   it('takes a Pod behind two Services once, though their ports lead to different ones of its own', () => {

@@ -16,7 +16,7 @@ import {
   type Teller,
 } from './cluster.fixture.ts';
 import { discover } from './discover.ts';
-import { DiscoveryIndex } from './discovery-index.ts';
+import { DiscoveryIndex, type DiscoveryOptions } from './discovery-index.ts';
 import type { PodView } from './pod-view.ts';
 import type { PoolView } from './pool-view.ts';
 import type { ServiceView } from './service-view.ts';
@@ -143,6 +143,7 @@ describe('DiscoveryIndex', () => {
     }
     const slice = { namespace, name: 'l', family: 'IPv4', ports: { '': 8000 } };
     const endpoints = [{ address: '10.0.0.1', pod: 'p', ready: true }];
+    index.setPod(podOf('p'));
     index.setEndpointSlice({ ...slice, service: 'a', endpoints });
     expect([dirty(), names(`${namespace}/a`)]).toEqual([['a', 'b'], ['p']]);
     index.setEndpointSlice({ ...slice, service: 'b', endpoints });
@@ -177,6 +178,40 @@ describe('DiscoveryIndex', () => {
   });
 });
 
+describe('Services that groups name for other things', () => {
+  const asked = (options: Partial<DiscoveryOptions>, name: string, address: string): string | null => {
+    const all = new DiscoveryIndex({ allowExternalTargets: false, watchesNamedServices: true, ...options });
+    for (const object of objects.values())
+      tell(object, {
+        setPod: (view) => all.setPod(view),
+        setService: (view) => all.setService(view),
+        setEndpointSlice: (view) => all.setEndpointSlice(view),
+        setInferencePool: (view) => all.setInferencePool(view),
+      });
+    return all.refusalOf({ namespace, name }, address);
+  };
+  const strict = {};
+  const unseen = { watchesNamedServices: false };
+  const only = 'which is allowed with --allow-external-targets only';
+  const cases: [string, Partial<DiscoveryOptions>, string, string, string | null][] = [
+    ['are reached at their own address', strict, 'idle', '10.96.31.8', null],
+    ['are reached at that of their second family', strict, 'qwen3-8b', 'fd00:10:96::1f07', null],
+    ['are reached, where headless, at a Pod', strict, 'headless', '10.244.1.17', null],
+    ['are reached nowhere else, whatever their name means', strict, 'idle', '10.96.31.9', 'the Service idle is not at 10.96.31.9'],
+    ['are reached, where headless, at nothing but a Pod', strict, 'headless', '10.96.31.8', 'the Service headless is not at 10.96.31.8'],
+    ['must be there', strict, 'gone', '10.96.31.8', 'no Service of the namespace is called gone'],
+    ['must not be names for others', strict, 'outside', '10.96.31.8', `the Service outside is an ExternalName, ${only}`],
+    ['must not have endpoints by hand', strict, 'by-hand', '10.96.31.10', `the Service by-hand has no selector, so that its endpoints are written by hand, ${only}`],
+    ['never lead to loopback', strict, 'idle', '127.0.0.1', 'the Service idle leads to 127.0.0.1, where no group may point'],
+    ['never lead to link-local, watched or not', unseen, 'idle', '169.254.169.254', 'the Service idle leads to 169.254.169.254, where no group may point'],
+    ['lead anywhere else where nobody watches them', unseen, 'gone', '10.0.0.1', null],
+    ['lead anywhere with --allow-external-targets', { allowExternalTargets: true }, 'gone', '127.0.0.1', null],
+  ]; // prettier-ignore
+  it.each(cases)('%s', (_sentence, options, name, address, refusal) => {
+    expect(asked(options, name, address)).toBe(refusal);
+  });
+});
+
 const labels = fc.dictionary(fc.constantFrom('app', 'model'), fc.constantFrom('x', 'y'), { maxKeys: 2 });
 const selector = fc.dictionary(fc.constantFrom('app', 'model'), fc.constantFrom('x', 'y'), { minKeys: 1, maxKeys: 2 });
 const address = fc.constantFrom('10.0.0.1', '10.0.0.2', '10.0.0.3', 'fd00::1', '127.0.0.1');
@@ -199,6 +234,7 @@ const service: fc.Arbitrary<ServiceView> = fc.record({
   name: serviceName,
   labels,
   clusterIP: fc.constantFrom('', '10.96.0.1', '10.96.0.2'),
+  clusterIPs: fc.constantFrom([], ['10.96.0.1'], ['10.96.0.1', 'fd00::1']),
   family: fc.constantFrom('', 'IPv4', 'IPv6'),
   ports: fc.constantFrom([{ name: 'http', number: 80 }], [{ name: '', number: 80 }], []),
   hasSelector: fc.boolean(),

@@ -2,16 +2,25 @@ import type { BackendGroup } from '../../api/backend-group.ts';
 import type { EndpointSeed } from '../../router/endpoint.ts';
 import type { Condition } from '../conditions.ts';
 import { keyOf } from '../compile.ts';
-import type { Discovery, Found } from '../found.ts';
+import type { Discovery, Found, ServiceName } from '../found.ts';
 import { discover } from './discover.ts';
+import { serviceRefusal } from './discover-service.ts';
 import { sameList, sameMap } from './fields.ts';
 import { Namespace } from './namespace.ts';
 import type { ObjectView } from './object-view.ts';
 import { samePod, type PodView } from './pod-view.ts';
 import { samePool, type PoolView } from './pool-view.ts';
 import { Readers } from './readers.ts';
+import { isForbiddenTarget } from './target.ts';
 import { sameService, type ServiceView } from './service-view.ts';
 import { sameSlice, type SliceView } from './slice-view.ts';
+
+export interface DiscoveryOptions {
+  /** Lifts the limits on what a group may point at. */
+  readonly allowExternalTargets: boolean;
+  /** Whether the Services that groups name for other things than their endpoints are watched, with the Pods beside them. */
+  readonly watchesNamedServices?: boolean;
+}
 
 interface Entry {
   readonly group: BackendGroup;
@@ -30,7 +39,7 @@ interface Space {
  * read what has changed, and for no other. Views are those of the `keep…` functions.
  */
 export class DiscoveryIndex implements Discovery {
-  private readonly allowExternalTargets: boolean;
+  private readonly options: DiscoveryOptions;
   private readonly spaces = new Map<string, Space>();
   private readonly groups = new Map<string, Entry>();
   /** Groups whose discovery is to run anew. */
@@ -38,8 +47,8 @@ export class DiscoveryIndex implements Discovery {
   /** Groups whose endpoints or condition have changed since they were last taken. */
   private dirty = new Set<string>();
 
-  constructor(options: { readonly allowExternalTargets: boolean }) {
-    this.allowExternalTargets = options.allowExternalTargets;
+  constructor(options: DiscoveryOptions) {
+    this.options = options;
   }
 
   /** What was found for a group, which is taken in if it is not known; the same object while nothing has changed. */
@@ -127,6 +136,14 @@ export class DiscoveryIndex implements Discovery {
     if (view.pools.delete(name)) readers.ofPool(name, this.outdated);
   }
 
+  refusalOf({ namespace, name }: ServiceName, address: string): string | null {
+    if (this.options.allowExternalTargets) return null;
+    if (isForbiddenTarget(address)) return `the Service ${name} leads to ${address}, where no group may point`;
+    return this.options.watchesNamedServices === true
+      ? serviceRefusal(name, address, this.space(namespace).view)
+      : null;
+  }
+
   /** Whether there is an InferencePool, as far as the watch tells. */
   hasPool(namespace: string, name: string): boolean {
     return this.spaces.get(namespace)?.view.pool(name) !== undefined;
@@ -148,7 +165,7 @@ export class DiscoveryIndex implements Discovery {
     if (before !== null && !this.outdated.has(key)) return before;
     this.outdated.delete(key);
     const { view, readers } = this.space(namespaceOf(group));
-    const { seeds, condition, references } = discover(group, view, this.allowExternalTargets);
+    const { seeds, condition, references } = discover(group, view, this.options.allowExternalTargets);
     readers.set(key, references);
     const found = kept(before, { seeds, condition });
     this.groups.set(key, { group, found });

@@ -34,6 +34,10 @@ export class LabelledSet<V extends Labelled> {
     for (const key of Object.keys(item.labels)) this.leave(key, item);
   }
 
+  all(): Iterable<V> {
+    return this.byName.values();
+  }
+
   /** Items that have all the labels, in no order; an empty selector matches none. */
   matching(selector: Labels): readonly V[] {
     let fewest: ReadonlySet<V> | null = null;

@@ -9,6 +9,8 @@ import type { SliceView } from './slice-view.ts';
 export interface NamespaceView {
   pod(name: string): PodView | undefined;
   podsWith(selector: Labels): readonly PodView[];
+  /** Whether a Pod has this address. */
+  hasPodAt(address: string): boolean;
   service(name: string): ServiceView | undefined;
   servicesWith(selector: Labels): readonly ServiceView[];
   /** The EndpointSlices of a Service. */
@@ -32,6 +34,11 @@ export class Namespace implements NamespaceView {
 
   podsWith(selector: Labels): readonly PodView[] {
     return this.pods.matching(selector);
+  }
+
+  hasPodAt(address: string): boolean {
+    for (const { addresses } of this.pods.all()) if (addresses.includes(address)) return true;
+    return false;
   }
 
   service(name: string): ServiceView | undefined {

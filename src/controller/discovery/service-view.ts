@@ -14,6 +14,8 @@ export interface ServiceView extends ObjectView {
   readonly labels: Labels;
   /** The Service's own address; empty for a headless one and for ExternalName. */
   readonly clusterIP: string;
+  /** That address, and the one of its second address family; none for a headless one. */
+  readonly clusterIPs: readonly string[];
   /** Its address family comes first where there are two; empty where the Service does not say. */
   readonly family: string;
   readonly ports: readonly ServicePort[];
@@ -34,6 +36,7 @@ export function keepService(object: unknown): ServiceView | null {
     name,
     labels: labelsOf(metadata.labels),
     clusterIP: isIP(clusterIP) === 0 ? '' : clusterIP,
+    clusterIPs: [...new Set([clusterIP, ...textsOf(spec.clusterIPs)])].filter((ip) => isIP(ip) !== 0),
     family: textsOf(spec.ipFamilies).at(0) ?? '',
     ports: listOf(spec.ports).flatMap(servicePort),
     hasSelector: Object.keys(fieldsOf(spec.selector)).length > 0,
@@ -46,6 +49,7 @@ export function sameService(previous: ServiceView, next: ServiceView): boolean {
   return (
     previous.clusterIP === next.clusterIP &&
     previous.family === next.family &&
+    sameList(previous.clusterIPs, next.clusterIPs, Object.is) &&
     previous.hasSelector === next.hasSelector &&
     previous.externalName === next.externalName &&
     sameMap(previous.labels, next.labels) &&

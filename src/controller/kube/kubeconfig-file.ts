@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
-import { load } from 'js-yaml';
+import { load, YAMLException } from 'js-yaml';
 import { errorText, type Log } from '../../observability/log.ts';
 import type { Clock } from '../../router/clock.ts';
 import { FixedCredentials, TokenFile, type KubeCredentials } from './credentials.ts';
@@ -45,9 +45,15 @@ function readYaml(path: string): Section {
   try {
     value = load(text);
   } catch (error) {
-    throw new KubeConfigError(path, `the kubeconfig is no YAML: ${errorText(error)}`);
+    throw new KubeConfigError(path, `the kubeconfig is no YAML: ${yamlFault(error)}`);
   }
   return new Section(path, '', value);
+}
+
+/** Without the lines around it, which the message of the error quotes: they may hold keys. */
+function yamlFault(error: unknown): string {
+  if (!(error instanceof YAMLException)) return errorText(error);
+  return error.mark === undefined ? error.reason : `${error.reason} in line ${error.mark.line + 1}`;
 }
 
 function choose(files: readonly Section[]): Chosen {

@@ -1,5 +1,5 @@
 import type { KubeRequest } from '../kube/contract.ts';
-import { Outbox, type OutboxOptions, type WriteResult } from '../status/outbox.ts';
+import { Outbox, type OutboxOptions, type Write, type WriteResult } from '../status/outbox.ts';
 import { planRevisions, type PresentRevision } from './plan.ts';
 import { fromRevision, revisionName, type Kept, type Revision } from './revision.ts';
 
@@ -67,7 +67,8 @@ export class RevisionWriter {
   private create(kept: Kept, body: Revision): void {
     const { uid } = kept;
     const key = keyOf(uid, body.metadata.name);
-    this.write(key, { method: 'POST', path: pathOf(body.metadata.namespace), body }, (result) => {
+    const { namespace } = body.metadata;
+    this.write({ key, namespace }, { method: 'POST', path: pathOf(namespace), body }, (result) => {
       // The name tells uid and generation: who has made it before kept the same version.
       const there = result === 'written' || result === 'conflict';
       if (there) this.add(presentOf(kept));
@@ -77,7 +78,8 @@ export class RevisionWriter {
   }
 
   private remove({ namespace, name, uid }: PresentRevision): void {
-    this.write(keyOf(uid, name), { method: 'DELETE', path: `${pathOf(namespace)}/${name}` }, (result) => {
+    const about = { key: keyOf(uid, name), namespace };
+    this.write(about, { method: 'DELETE', path: `${pathOf(namespace)}/${name}` }, (result) => {
       const gone = result === 'written' || result === 'gone';
       if (gone) this.present.get(uid)?.delete(name);
       return gone;
@@ -85,9 +87,13 @@ export class RevisionWriter {
   }
 
   /** What to write of one revision never changes: one that is under way need not be sent again. */
-  private write(key: string, request: KubeRequest, settled: (result: WriteResult) => boolean): void {
-    if (this.outbox.isUnderWay(key)) return;
-    this.outbox.put({ key, request: () => request, urgent: request.method === 'POST', sent: () => {}, settled });
+  private write(
+    about: Pick<Write, 'key' | 'namespace'>,
+    request: KubeRequest,
+    settled: (result: WriteResult) => boolean,
+  ): void {
+    if (this.outbox.isUnderWay(about.key)) return;
+    this.outbox.put({ ...about, request: () => request, urgent: request.method === 'POST', sent: () => {}, settled });
   }
 
   private add(revision: PresentRevision): void {

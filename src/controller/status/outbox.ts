@@ -29,6 +29,8 @@ export interface OutboxOptions {
 export interface Write {
   /** What it is about; one write for a key is under way at a time. */
   readonly key: string;
+  /** Whose it is: namespaces take turns. */
+  readonly namespace: string;
   /** Made when its turn has come: what it builds on may have changed while it waited. */
   readonly request: () => KubeRequest;
   readonly urgent: boolean;
@@ -55,7 +57,10 @@ const mostUnderWay = 5;
 const urgentInARow = 4;
 const backoff = { first: 1000, longest: 300_000, outageLongest: 30_000 } as const;
 
-/** Writes to the API server: coalesced by key, in the order they came, within a budget, retried with backoff. */
+/**
+ * Writes to the API server: coalesced by key, within a budget, retried with backoff. Namespaces take turns, so that one with
+ * hundreds of changes delays those of nobody else; within one they go in the order they came.
+ */
 export class Outbox {
   /** Writes by result. */
   readonly results = new Map<WriteResult, number>();
@@ -67,6 +72,9 @@ export class Outbox {
   private readonly trouble = new Map<string, Trouble>();
   private outage: Trouble = { failures: 0, notBefore: 0 };
   private urgentRow = 0;
+  /** When it was last a namespace's turn, counted in turns. */
+  private readonly turns = new Map<string, number>();
+  private turnsTaken = 0;
   private asked = false;
   private cancelAlarm = (): void => {};
 
@@ -108,7 +116,7 @@ export class Outbox {
 
   /** Nothing more is sent; answers of what is under way are passed over. */
   clear(): void {
-    for (const line of [this.urgent, this.patient, this.underWay, this.trouble]) line.clear();
+    for (const line of [this.urgent, this.patient, this.underWay, this.trouble, this.turns]) line.clear();
     this.outage = { failures: 0, notBefore: 0 };
     this.cancelAlarm();
   }
@@ -153,19 +161,34 @@ export class Outbox {
   };
 
   private next(): Write | null {
-    const now = this.options.clock.now();
-    if (this.outage.notBefore > now) return null;
+    if (this.outage.notBefore > this.options.clock.now()) return null;
     const urgentFirst = this.urgentRow < urgentInARow;
     const lines = urgentFirst ? [this.urgent, this.patient] : [this.patient, this.urgent];
     for (const line of lines) {
-      for (const write of line.values()) {
-        if (this.underWay.has(write.key) || (this.trouble.get(write.key)?.notBefore ?? 0) > now) continue;
-        line.delete(write.key);
-        this.urgentRow = line === this.urgent ? this.urgentRow + 1 : 0;
-        return write;
-      }
+      const write = this.firstOf(line);
+      if (write === null) continue;
+      line.delete(write.key);
+      this.urgentRow = line === this.urgent ? this.urgentRow + 1 : 0;
+      this.turnsTaken += 1;
+      this.turns.set(write.namespace, this.turnsTaken);
+      return write;
     }
     return null;
+  }
+
+  /** The first in line that may go, of the namespace whose turn was longest ago. */
+  private firstOf(line: ReadonlyMap<string, Write>): Write | null {
+    const now = this.options.clock.now();
+    let first: Write | null = null;
+    let longest = Infinity;
+    for (const write of line.values()) {
+      const turn = this.turns.get(write.namespace) ?? 0;
+      if (turn >= longest) continue;
+      if (this.underWay.has(write.key) || (this.trouble.get(write.key)?.notBefore ?? 0) > now) continue;
+      first = write;
+      longest = turn;
+    }
+    return first;
   }
 
   private send(write: Write): void {

@@ -1,6 +1,7 @@
 import type { RoutingPolicyStatus } from '../../api/routing-policy-status.ts';
 import type { Condition } from '../conditions.ts';
 import type { ReplicaView } from '../peers/replica-view.ts';
+import { recordedClaims } from '../claims.ts';
 import { mergeConditions } from './merge-conditions.ts';
 import { reportsOf, trafficOf } from './policy-figures.ts';
 import { scoresOf } from './policy-scores.ts';
@@ -14,6 +15,8 @@ export interface PolicyFacts extends PolicyVersions {
   readonly backends: readonly { readonly name: string; readonly weight: number }[];
   /** What the strategy in force expands to; null where none is in force. */
   readonly effectiveProfile: string | null;
+  /** Since when it claims which models; undefined where no claim of it counts. */
+  readonly claimedSince?: ReadonlyMap<string, number> | undefined;
   readonly replicas: readonly ReplicaView[];
   /** The status that the object has. */
   readonly previous: RoutingPolicyStatus | undefined;
@@ -38,6 +41,7 @@ export function policyStatus(facts: PolicyFacts): RoutingPolicyStatus {
     conditions: conditionsOf(facts, runs.condition),
     programmedReplicas: runs.replicas,
     ...(effectiveProfile === null ? {} : { effectiveProfile: cut(effectiveProfile, longestProfile) }),
+    ...claimsOf(facts),
     summary: {
       backends: backendsText(facts.backends),
       requestsPerSecond: perSecondText(traffic.requestsPerMinute ?? 0),
@@ -55,6 +59,12 @@ function conditionsOf(facts: PolicyFacts, runs: (refusedSince: string) => Condit
   const context = { generation, now, previous: previous?.conditions ?? [] };
   const [accepted] = mergeConditions(['Accepted'], conditions, context);
   return mergeConditions(types, [...conditions, runs(accepted.lastTransitionTime)], context);
+}
+
+/** A policy that is not in force for now keeps the dates that it had. */
+function claimsOf({ claimedSince, previous, now }: PolicyFacts): Pick<RoutingPolicyStatus, 'claims'> {
+  const claims = claimedSince === undefined ? previous?.claims : recordedClaims(claimedSince, now);
+  return claims === undefined ? {} : { claims };
 }
 
 type Scores = NonNullable<RoutingPolicyStatus['scores']>;

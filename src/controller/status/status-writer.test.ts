@@ -210,6 +210,17 @@ describe('the budget', () => {
     expect(api.requests.filter(({ request }) => request.path.includes('busy'))).toHaveLength(5);
   }); // prettier-ignore
 
+  it('is shared by namespaces in turns: one with hundreds of changes delays those of no other', async () => {
+    for (let i = 0; i < 200; i++) writer.put(policyTarget(`p${i}`), meaning('a'));
+    await pass(clock, 1000);
+    writer.put({ ...policyTarget('late'), namespace: 'other' }, meaning('a'));
+    writer.put({ ...policyTarget('later'), namespace: 'other' }, meaning('a'));
+    const sent = api.requests.length;
+    await pass(clock, 1000);
+    const names = api.requests.slice(sent).map(({ request }) => Object(request.body).metadata.name as string);
+    expect(names.slice(0, 4).map((name) => name.replace(/[0-9]+/, ''))).toEqual(['late', 'p', 'later', 'p']);
+  });
+
   it('is shared by all who write', async () => {
     const budget = new WriteBudget(clock, 5);
     const options = { client: api, clock, log: silentLog, budget, interval: 30_000 };

@@ -93,6 +93,7 @@ export class StatusWriter {
     }
     this.outbox.put({
       key,
+      namespace: target.namespace,
       urgent: change === 'meaning',
       request: () => applyRequest(target, entry.seen, next),
       sent: () => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PolicyReport } from '../../observability/replica-report.ts';
+import { notYetDated } from '../claims.ts';
 import { met, unmet } from '../conditions.ts';
 import { silentView } from '../peers/replica-view.ts';
 import type { GroupFacts } from './group-status.ts';
@@ -25,6 +26,8 @@ function policyChange(before: Partial<PolicyFacts>, after: Partial<PolicyFacts>)
   return changeOf(previous, validPolicyStatus(policyFacts({ previous, now: noon + 45_000, ...after })));
 }
 
+const claiming = (...since: [string, number][]): Partial<PolicyFacts> => ({ claimedSince: new Map(since) });
+
 describe('a change of a policy', () => {
   const cases: [string, Partial<PolicyFacts>, Partial<PolicyFacts>, string][] = [
     ['of nothing but time is none', one({}), one({}), 'none'],
@@ -35,6 +38,12 @@ describe('a change of a policy', () => {
     ['of a replica that falls silent is meaning', { replicas: [replica('r'), replica('s')] }, { replicas: [replica('r'), silentView('s')] }, 'meaning'],
     ['of the profile is meaning', {}, { effectiveProfile: 'another' }, 'meaning'],
     ['of weights is meaning', {}, { backends: [{ name: 'g', weight: 1 }, { name: 'h', weight: 1 }] }, 'meaning'],
+    ['of a name that is claimed is meaning', claiming(['m', 0]), claiming(['m', 0], ['n', noon]), 'meaning'],
+    ['of a name that is claimed no more is meaning', claiming(['m', 0], ['n', 0]), claiming(['m', 0]), 'meaning'],
+    ['of another name in its place is meaning', claiming(['m', 0]), claiming(['n', 0]), 'meaning'],
+    ['to an earlier claim is meaning', claiming(['m', noon]), claiming(['m', 0]), 'meaning'],
+    ['of the time at which a claim has no date yet is none', claiming(['m', notYetDated]), claiming(['m', notYetDated]), 'none'],
+    ['of a policy that is not in force for now is none of its claims', claiming(['m', 0]), { claimedSince: undefined }, 'none'],
     ['of requests by a tenth is none', one({}), one({ requestsPerMinute: 660 }), 'none'],
     ['of requests by more is figures', one({}), one({ requestsPerMinute: 661 }), 'figures'],
     ['of requests to less is figures', one({}), one({ requestsPerMinute: 539 }), 'figures'],

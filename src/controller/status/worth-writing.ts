@@ -1,6 +1,7 @@
 import type { BackendGroupStatus } from '../../api/backend-group-status.ts';
 import type { Condition } from '../../api/conditions.ts';
 import type { RoutingPolicyStatus } from '../../api/routing-policy-status.ts';
+import { readClaims } from '../claims.ts';
 
 /** Either kind of status; which one it is, its fields tell. */
 export type Status = RoutingPolicyStatus & BackendGroupStatus;
@@ -40,10 +41,22 @@ const summaryFields = ['backends', 'models', 'topology'] as const;
 function meansOther(before: Status, after: Status): boolean {
   return (
     plainFields.some((field) => differ(before[field], after[field])) ||
+    claimsMoved(before.claims, after.claims) ||
     listFields.some((field) => differ(byName(before[field]), byName(after[field]))) ||
     summaryFields.some((field) => before.summary?.[field] !== after.summary?.[field]) ||
     (after.conditions ?? []).some((condition) => saysOther(before.conditions ?? [], condition))
   );
+}
+
+/**
+ * Whether other names are claimed, or one since earlier. A later date is that of a name whose first date was written a
+ * moment ago and is not seen yet.
+ */
+function claimsMoved(before: Status['claims'], after: Status['claims']): boolean {
+  const known = readClaims(before);
+  const now = readClaims(after);
+  if (known.size !== now.size) return true;
+  return [...now].some(([name, since]) => since < (known.get(name) ?? Infinity));
 }
 
 /** The API server keeps the items of a map list in whatever order. */

@@ -1,4 +1,4 @@
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import type { Clock } from '../../router/clock.ts';
 import { encodeCommand, ReplyReader, type Reply } from './resp.ts';
 import { StoreError } from './store-error.ts';
@@ -35,9 +35,13 @@ export interface RedisTarget {
 /** Milliseconds for connecting, the TLS handshake and every command of the greeting. */
 const greetingDeadline = 5_000;
 
-/** Connects to a Redis or Valkey. TLS is verified always. */
-export async function connectRedis(target: RedisTarget, clock: Clock): Promise<StoreConnection> {
-  const connection = new RedisConnection(await openSocket(target, clock), clock);
+/** Connects to a Redis or Valkey. TLS is verified always; `lookup` resolves the host, as the system does without it. */
+export async function connectRedis(
+  target: RedisTarget,
+  clock: Clock,
+  lookup?: LookupFunction,
+): Promise<StoreConnection> {
+  const connection = new RedisConnection(await openSocket(target, clock, lookup), clock);
   try {
     for (const command of greeting(target)) await greet(connection, command);
   } catch (error) {
@@ -67,12 +71,13 @@ function greeting({ username, password, database = 0 }: RedisTarget): string[][]
   return commands;
 }
 
-async function openSocket(target: RedisTarget, clock: Clock): Promise<Socket> {
+async function openSocket(target: RedisTarget, clock: Clock, lookup?: LookupFunction): Promise<Socket> {
   const { host, port, tls } = target;
-  if (tls === undefined) return opened(connectTcp({ host, port, noDelay: true }), 'connect', clock);
+  const place = { host, port, ...(lookup === undefined ? {} : { lookup }) };
+  if (tls === undefined) return opened(connectTcp({ ...place, noDelay: true }), 'connect', clock);
   const { connect } = await import('node:tls');
   const name = tls.serverName ?? host;
-  const options = { host, port, ca: tls.ca, servername: isIP(name) === 0 ? name : '' };
+  const options = { ...place, ca: tls.ca, servername: isIP(name) === 0 ? name : '' };
   return opened(connect(options).setNoDelay(true), 'secureConnect', clock);
 }
 

@@ -1,12 +1,13 @@
 #!/bin/bash
-# kind.sh COMMAND...: runs a command with KUBECONFIG set to a fresh kind cluster, which goes afterwards.
+# kind.sh COMMAND...: runs a command with KUBECONFIG set to a fresh kind cluster that has the project's image; it goes
+# afterwards.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 kind=(go run sigs.k8s.io/kind@v0.33.0)
 name=hermes-router-e2e
 
 refuse() {
-  echo "e2e-kind: $1; make e2e-cluster needs no Docker" >&2
+  echo "e2e-kind: $1; make e2e-apiserver and make e2e-cluster need no Docker" >&2
   exit 3
 }
 command -v docker >/dev/null || refuse 'there is no docker command, and kind runs its nodes in containers'
@@ -17,4 +18,7 @@ mkdir -p .cache
 export KUBECONFIG="$PWD/.cache/kind.kubeconfig"
 trap '"${kind[@]}" delete cluster --name "$name"' EXIT
 "${kind[@]}" create cluster --name "$name" --wait 120s
+version=$(node -p 'require("./package.json").version')
+node --disable-warning=ExperimentalWarning scripts/image/oci.ts .cache/image.tar "docker.io/library/hermes-router:$version"
+"${kind[@]}" load image-archive .cache/image.tar --name "$name"
 "$@"

@@ -25,11 +25,15 @@ rules:
 // startLimit is how long a component may take to become ready on a busy machine.
 const startLimit = 2 * time.Minute
 
-// activeControllers are all but those that act on nodes: there are none, and the pods of a test need no kubelet to live.
+// activeControllers are all but those that act on nodes: without one, the pods of a test need no kubelet to live.
 const activeControllers = "*,-node-lifecycle-controller,-pod-garbage-collector-controller,-taint-eviction-controller"
 
 func (c *controlPlane) startComponents(ctx context.Context) error {
-	c.apiServer = &process{name: "kube-apiserver", log: c.path("kube-apiserver.log"), args: []string{
+	active, forNode := activeControllers, []string(nil)
+	if c.node != nil {
+		active, forNode = "*", c.node.apiServerFlags()
+	}
+	c.apiServer = &process{name: "kube-apiserver", log: c.path("kube-apiserver.log"), args: append([]string{
 		"--etcd-servers=" + c.etcdURL,
 		"--bind-address=" + c.bind.String(), "--secure-port=" + c.port, c.endpointFlag(),
 		"--tls-cert-file=" + c.path("apiserver.crt"), "--tls-private-key-file=" + c.path("apiserver.key"),
@@ -43,12 +47,12 @@ func (c *controlPlane) startComponents(ctx context.Context) error {
 		"--audit-policy-file=" + c.path("audit.yaml"), "--audit-log-path=" + c.path("audit.log"),
 		"--audit-log-maxsize=4000",
 		"--profiling=false",
-	}}
+	}, forNode...)}
 	c.controllers = &process{name: "kube-controller-manager", log: c.path("kube-controller-manager.log"), args: []string{
 		"--kubeconfig=" + c.path("controllers.kubeconfig"),
 		"--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=true",
 		"--service-account-private-key-file=" + c.path("service-accounts.key"),
-		"--root-ca-file=" + c.path("ca.crt"), "--controllers=" + activeControllers,
+		"--root-ca-file=" + c.path("ca.crt"), "--controllers=" + active,
 	}}
 	if err := c.startAPIServer(); err != nil {
 		return err
@@ -100,6 +104,9 @@ func (c *controlPlane) answers(path string) bool {
 
 // end kills the components; one that a suite has killed already is no fault.
 func (c *controlPlane) end() {
+	if c.node != nil {
+		c.node.end()
+	}
 	for _, p := range []*process{c.controllers, c.apiServer} {
 		if p != nil && p.alive() {
 			_ = p.kill()

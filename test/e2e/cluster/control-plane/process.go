@@ -14,6 +14,8 @@ type process struct {
 	name string
 	args []string
 	log  string
+	// A program of the PATH in place of a component of this binary.
+	program string
 
 	mutex   sync.Mutex
 	running *exec.Cmd
@@ -32,6 +34,9 @@ func (p *process) start() error {
 	}
 	defer log.Close()
 	command := exec.Command("/proc/self/exe", append([]string{p.name}, p.args...)...)
+	if p.program != "" {
+		command = exec.Command(p.program, p.args...)
+	}
 	command.Stdout, command.Stderr = log, log
 	// Nothing is left behind when this process is killed and cannot clean up.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

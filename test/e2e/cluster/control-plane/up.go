@@ -33,6 +33,8 @@ type controlPlane struct {
 	etcdURL     string
 	apiServer   *process
 	controllers *process
+	// nil without a node.
+	node *node
 }
 
 // ready is the one line that up prints.
@@ -53,6 +55,8 @@ func up(args []string) error {
 	flags := flag.NewFlagSet("up", flag.ExitOnError)
 	dir := flags.String("dir", "", "a fresh folder for certificates, etcd's data, logs and the control socket")
 	bind := flags.String("bind", "127.0.0.1", "where the API server listens")
+	var node nodeFlags
+	node.define(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -68,8 +72,19 @@ func up(args []string) error {
 	}()
 
 	plane := &controlPlane{dir: *dir, bind: address}
+	if node.wanted {
+		if address.IsLoopback() {
+			return errors.New("a node needs -bind with an address that is not loopback's: pods must reach it")
+		}
+		plane.node = newNode(plane, node)
+	}
 	if err := plane.certificates(); err != nil {
 		return err
+	}
+	if plane.node != nil {
+		if err := plane.node.prepare(); err != nil {
+			return err
+		}
 	}
 	etcd, err := plane.startEtcd()
 	if err != nil {
@@ -77,7 +92,7 @@ func up(args []string) error {
 	}
 	defer etcd.Close()
 	defer plane.end()
-	if err := plane.startComponents(ctx); err != nil {
+	if err := plane.startAll(ctx); err != nil {
 		return err
 	}
 	control, err := plane.control(plane.path("control.sock"))
@@ -94,6 +109,19 @@ func up(args []string) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// startAll starts the control plane, and meanwhile what of the node needs none.
+func (c *controlPlane) startAll(ctx context.Context) error {
+	if c.node == nil {
+		return c.startComponents(ctx)
+	}
+	runtime := make(chan error, 1)
+	go func() { runtime <- c.node.startRuntime(ctx) }()
+	if err := errors.Join(c.startComponents(ctx), <-runtime); err != nil {
+		return err
+	}
+	return c.node.start(ctx)
 }
 
 func (c *controlPlane) path(name string) string { return filepath.Join(c.dir, name) }

@@ -8,6 +8,7 @@ export interface OperatorOptions {
   readonly kubeconfig: string;
   readonly name?: string;
   readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
   /** Addresses of the admin API; known beforehand where replicas must know each other. */
   readonly admin?: string;
 }
@@ -33,10 +34,10 @@ export class Operator {
 
   /** Starts a replica; it may not be ready yet. */
   static async start(options: OperatorOptions): Promise<Operator> {
-    const { kubeconfig, name = 'replica-0', flags = [], admin = '127.0.0.1:0' } = options;
+    const { kubeconfig, name = 'replica-0', flags = [], env = {}, admin = '127.0.0.1:0' } = options;
     const own = ['--listen', '127.0.0.1:0', '--admin', admin, '--metrics', '127.0.0.1:0', '--replica-name', name];
     const all = ['serve', '--kubeconfig', kubeconfig, ...own, '--drain-delay', '0s', ...flags];
-    const process = new HermesProcess(all);
+    const process = new HermesProcess(all, env);
     const addresses = await Promise.all(['proxy', 'admin', 'metrics'].map((server) => process.address(server)));
     return new Operator(name, process, addresses);
   }
