@@ -138,7 +138,13 @@ const engineServer = {
   env: list,
   resources: object,
 };
-const placed = { ...fromUmbrella, imagePullSecrets: list, nodeSelector: labels, tolerations: list };
+const placed = {
+  ...fromUmbrella,
+  drainSeconds: seconds,
+  imagePullSecrets: list,
+  nodeSelector: labels,
+  tolerations: list,
+};
 const gpus = { type: 'integer', minimum: 1 };
 const role = closed(
   { replicas: count, tensorParallelSize: gpus, args: texts },

@@ -32,6 +32,8 @@ export function configSource({ path, client, read, clock, log }: ConfigSourceOpt
           allNamespaces: false,
           // The operator's own file may name what it likes; what it discovers may not.
           allowExternalTargets: false,
+          // One group, of engines that the file's namespace says are its own.
+          trustsSlices: true,
           clock,
           log,
           form: 'configuration',

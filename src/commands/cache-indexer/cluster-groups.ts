@@ -2,7 +2,7 @@ import type { Discovery } from '../../controller/found.ts';
 import type { KubeClient } from '../../controller/kube/contract.ts';
 import type { Log } from '../../observability/log.ts';
 import type { Clock } from '../../router/clock.ts';
-import { ClusterDriver } from '../cluster/driver.ts';
+import { ClusterDriver, servesOwnOnly } from '../cluster/driver.ts';
 import { ClusterResources } from '../cluster/resources.ts';
 import type { Scope } from '../cluster/scope.ts';
 import { alone, type Driven, type PlainSource } from '../source.ts';
@@ -29,6 +29,7 @@ export function clusterGroups(options: ClusterGroupsOptions): PlainSource {
     client,
     allNamespaces: scope === null,
     allowExternalTargets,
+    trustsSlices: servesOwnOnly(scope, client.namespace),
     clock,
     log,
     form: 'resources',

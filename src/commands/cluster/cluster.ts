@@ -14,7 +14,7 @@ import type { GaugeSource } from '../../observability/metrics.ts';
 import type { ReplicaReport } from '../../observability/replica-report.ts';
 import type { Clock } from '../../router/clock.ts';
 import type { Assembly } from '../assembly.ts';
-import { ClusterDriver } from './driver.ts';
+import { ClusterDriver, servesOwnOnly } from './driver.ts';
 import { clusterGauges } from './gauges.ts';
 import type { PeerSource } from './peer-source.ts';
 import { ClusterResources } from './resources.ts';
@@ -73,6 +73,7 @@ export class Cluster {
       allNamespaces: scope === null,
       allowExternalTargets,
       guardsNamedServices: true,
+      trustsSlices: servesOwnOnly(scope, client.namespace),
       clock,
       log,
       form: 'resources',

@@ -28,12 +28,22 @@ export interface DriverOptions {
    * Where whoever runs the router also writes the groups, nobody is to be guarded, and a right less is needed.
    */
   readonly guardsNamedServices?: boolean;
+  /** Whether EndpointSlices that are written by hand count. */
+  readonly trustsSlices?: boolean;
   readonly clock: Clock;
   readonly log: Log;
   /** What the resources come as, for the log. */
   readonly form: ResourceForm;
   /** What is to be in force; null while that is not known yet. */
   readonly snapshot: (secrets: Secrets) => ResourceSnapshot | null;
+}
+
+/**
+ * Whether no namespace is served but the router's own: who writes there could write a Pod as well that connects to
+ * whatever a slice of his makes the router connect to.
+ */
+export function servesOwnOnly(scope: readonly string[] | null, own: string): boolean {
+  return scope?.length === 1 && scope[0] === own;
 }
 
 /** Puts resources in force in a cluster: what they name is watched, and each change makes a new table. */
@@ -63,7 +73,11 @@ export class ClusterDriver {
     const { client, allNamespaces, allowExternalTargets, clock, log } = options;
     this.told = new DiscoveryLog(log);
     const watchesNamedServices = !allowExternalTargets && options.guardsNamedServices === true;
-    this.index = new DiscoveryIndex({ allowExternalTargets, watchesNamedServices });
+    this.index = new DiscoveryIndex({
+      allowExternalTargets,
+      watchesNamedServices,
+      trustsSlices: options.trustsSlices === true,
+    });
     this.feed = new DiscoveryFeed({
       client,
       allNamespaces,

@@ -125,7 +125,7 @@ function addSlices(all: readonly SliceView[], behind: Behind): void {
 function addEndpoint({ address, pod, ready }: SliceEndpoint, port: number, behind: Behind): void {
   const { view, finding, service } = behind;
   if (pod === '') {
-    if (!finding.allowExternalTargets) {
+    if (!finding.trustsSlices) {
       finding.fault('NoMatch', byHand(service.name, address, 'which is no Pod of the namespace'));
       return;
     }
@@ -137,7 +137,7 @@ function addEndpoint({ address, pod, ready }: SliceEndpoint, port: number, behin
   const known = view.pod(pod);
   const isItsOwn = known?.addresses.includes(address) === true;
   // A Pod's address is its kubelet's word; that of a slice is the word of whoever may write slices.
-  if (!isItsOwn && !finding.allowExternalTargets) {
+  if (!isItsOwn && !finding.trustsSlices) {
     finding.fault('NoMatch', byHand(service.name, address, `where no Pod ${pod} of the namespace is`));
     return;
   }

@@ -261,6 +261,15 @@ describe('Service', () => {
     expect([known.name, known.labels, unknown.name]).toEqual(['a', {}, 'at-10-0-0-2-8000']);
   });
 
+  it('takes what a hand has written into a slice where slices are trusted, but nothing that no group may point at', () => {
+    const behind = [slice([{ address: '10.0.0.1', pod: 'a' }, { address: '10.0.0.2' }, { address: '127.0.0.1' }])];
+    const view = withService(service(), behind, [podOf('a', { addresses: ['10.0.0.9'] })]);
+    expect(discover(byName('s'), view, false, true).seeds.map(short)).toEqual([
+      'a 10.0.0.1:8000',
+      'at-10-0-0-2-8000 10.0.0.2:8000',
+    ]);
+  });
+
   it('takes a Pod behind two Services once, though their ports lead to different ones of its own', () => {
     const view = withService(service({ labels: { a: 'b' } }), [slice([{ address: '10.0.0.1', pod: 'a' }])]);
     view.setService(service({ name: 't', labels: { a: 'b' } }));

@@ -15,10 +15,16 @@ const fixed = new StaticDiscovery();
 
 /**
  * The endpoints of a group in a cluster: pure, in the order of their names. `view` is the group's own namespace.
- * `allowExternalTargets` lifts the limits on what a group may point at.
+ * `allowExternalTargets` lifts the limits on what a group may point at, `trustsSlices` the one that an endpoint behind a
+ * Service is a Pod.
  */
-export function discover(group: BackendGroup, view: NamespaceView, allowExternalTargets: boolean): Discovered {
-  const finding = new Finding(allowExternalTargets);
+export function discover(
+  group: BackendGroup,
+  view: NamespaceView,
+  allowExternalTargets: boolean,
+  trustsSlices = allowExternalTargets,
+): Discovered {
+  const finding = new Finding(allowExternalTargets, trustsSlices);
   const { discovery } = group.spec;
   switch (discovery.type) {
     case 'Static':

@@ -20,6 +20,8 @@ export interface DiscoveryOptions {
   readonly allowExternalTargets: boolean;
   /** Whether the Services that groups name for other things than their endpoints are watched, with the Pods beside them. */
   readonly watchesNamedServices?: boolean;
+  /** Whether an EndpointSlice may name other addresses than those of the namespace's Pods. */
+  readonly trustsSlices?: boolean;
 }
 
 interface Entry {
@@ -165,7 +167,13 @@ export class DiscoveryIndex implements Discovery {
     if (before !== null && !this.outdated.has(key)) return before;
     this.outdated.delete(key);
     const { view, readers } = this.space(namespaceOf(group));
-    const { seeds, condition, references } = discover(group, view, this.options.allowExternalTargets);
+    const { allowExternalTargets, trustsSlices = false } = this.options;
+    const { seeds, condition, references } = discover(
+      group,
+      view,
+      allowExternalTargets,
+      allowExternalTargets || trustsSlices,
+    );
     readers.set(key, references);
     const found = kept(before, { seeds, condition });
     this.groups.set(key, { group, found });

@@ -43,11 +43,13 @@ export class Finding {
   podSelector: Labels | null = null;
   serviceSelector: Labels | null = null;
   readonly allowExternalTargets: boolean;
+  readonly trustsSlices: boolean;
   private readonly seeds: EndpointSeed[] = [];
   private readonly faults: { readonly reason: Reason; readonly message: string }[] = [];
 
-  constructor(allowExternalTargets: boolean) {
+  constructor(allowExternalTargets: boolean, trustsSlices: boolean) {
     this.allowExternalTargets = allowExternalTargets;
+    this.trustsSlices = trustsSlices;
   }
 
   add({ source, name, host, port, labels, ports, ready }: Candidate): void {

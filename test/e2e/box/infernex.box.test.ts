@@ -58,7 +58,7 @@ const prompt = (about: string): string => `${about} `.repeat(400);
 
 describe('infernex', () => {
   it('has engines that are picked by what they have cached, as cache-indexer tells', async (context) => {
-    const endpoints = await install('--set', 'vllm.simulated.enabled=true');
+    const endpoints = await install('--set', 'vllm.simulated.enabled=true,vllm.drainSeconds=1');
     expect(endpoints).toHaveLength(2);
     const client = await ClientPod.start(cluster, namespace);
     context.skip(!inBox, 'the gateway is an Envoy on the node');
@@ -85,7 +85,12 @@ describe('infernex', () => {
   });
 
   it('has prefill and decode apart, in the hands of a leader', async (context) => {
-    const values = ['-f', join(infernex, 'values-pd.yaml'), '--set', 'vllm-pd.simulated.enabled=true'];
+    const values = [
+      '-f',
+      join(infernex, 'values-pd.yaml'),
+      '--set',
+      'vllm-pd.simulated.enabled=true,vllm-pd.drainSeconds=1',
+    ];
     const endpoints = await install(...values);
     const roles = endpoints.map(({ role }) => role).sort();
     expect(roles).toEqual(['decode', 'leader', 'prefill']);

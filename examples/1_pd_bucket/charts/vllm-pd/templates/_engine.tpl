@@ -33,7 +33,7 @@ spec:
         openfuyao.com/tpSize: {{ .engine.tensorParallelSize | quote }}
     spec:
       automountServiceAccountToken: false
-      terminationGracePeriodSeconds: 120
+      terminationGracePeriodSeconds: {{ add $values.drainSeconds 60 }}
       securityContext:
         {{- if $simulated }}
         runAsNonRoot: true
@@ -90,6 +90,10 @@ spec:
               valueFrom: { fieldRef: { fieldPath: status.podIP } }
             - { name: VLLM_NIXL_SIDE_CHANNEL_PORT, value: "5600" }
             {{- with $server.env }}{{ toYaml . | nindent 12 }}{{ end }}
+          {{- end }}
+          {{- with $values.drainSeconds }}
+          # At SIGTERM an engine cuts the answers under way; who routes learns at once that the Pod ends.
+          lifecycle: { preStop: { sleep: { seconds: {{ . }} } } }
           {{- end }}
           ports:
             - { name: http, containerPort: 8000 }
