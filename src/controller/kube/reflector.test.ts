@@ -198,6 +198,19 @@ describe('a list', () => {
     expect(reflector.synced).toBe(true);
   });
 
+  it.each([
+    [403, 'give the service account the right'],
+    [404, 'install the CRD'],
+  ])('that is refused with %s tells what was left out at the installation', async (status, cure) => {
+    server.once(isList, { status });
+    reflector.start();
+    await waiting();
+    expect(lines.join()).toContain(`"cure":"${cure}`);
+    clock.advance(800);
+    await watching();
+    expect(reflector.synced).toBe(true);
+  });
+
   it('that the server takes too long for is asked for again', async () => {
     server.once(isList, 'hang');
     reflector.start();

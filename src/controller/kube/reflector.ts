@@ -31,6 +31,12 @@ const goodLife = 10_000;
 /** Milliseconds for which lists older than what was seen are passed over; then the cluster was restored from a backup. */
 const olderPassedOver = 60_000;
 
+/** By the status of a list that was refused: what whoever installed the program has left out. */
+const cures = new Map([
+  [403, 'give the service account the right to list and watch it (config/rbac, or the chart)'],
+  [404, 'install the CRD of this kind (config/crd, or the chart hermes-router-crds, for kinds of hermes-router.io)'],
+]);
+
 /**
  * Holds what the API server has of one collection: a list, then a watch from its version, again and again. Whatever
  * goes wrong, what is held stays: only a DELETED event or a whole newer list without an object takes it away.
@@ -141,7 +147,12 @@ export class Reflector<T> {
       this.next('list');
       return;
     }
-    log.warn('cannot list, what was known stays', { path, error: errorText(error) });
+    const cure = cures.get(failed?.status ?? 0);
+    log.warn('cannot list, what was known stays', {
+      path,
+      error: errorText(error),
+      ...(cure !== undefined && { cure }),
+    });
     this.nextLater('list', failed?.retryAfter);
   }
 
