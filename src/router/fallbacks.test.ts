@@ -41,7 +41,10 @@ describe('Fallbacks', () => {
 
   it('are the head of a sorted list, whatever the costs', () => {
     // Costs are compared, and -0 is no less than 0.
-    const cost = fc.oneof(fc.nat(5), fc.double({ noNaN: true }).map((value) => value + 0));
+    const cost = fc.oneof(
+      fc.nat(5),
+      fc.double({ noNaN: true }).map((value) => value + 0),
+    );
     fc.assert(
       fc.property(fc.array(cost, { minLength: 1, maxLength: 40 }), fc.nat(), fc.nat(6), (costs, any, limit) => {
         const pick = any % costs.length;
