@@ -34,7 +34,7 @@ e2e-apiserver: $(INSTALLED) ## The same on a real API server: builds one into .c
 e2e-cluster: $(INSTALLED) ## Installed on a cluster with a node, as users do: made here without Docker (needs root), or that of KUBECONFIG.
 	node --disable-warning=ExperimentalWarning test/e2e/box/run.ts vitest run --project box
 
-e2e-slow: $(INSTALLED) ## What takes its time: faults, fuzz and load; two-minute outages of an API server, 500 busy policies (8 minutes).
+e2e-slow: $(INSTALLED) ## What takes its time: faults, fuzz and load; two-minute outages of an API server, 500 busy policies (10 minutes).
 	scripts/side-by-side.sh 'vitest run --project cluster-slow' 'vitest run --project e2e-slow'
 
 e2e-kind: $(INSTALLED) ## Both on a kind cluster; needs a Docker engine.
