@@ -13,9 +13,9 @@ beforeEach(() => {
 });
 afterEach(() => world.close());
 
-/** A pool of these engines; probes are so rare that it is not they who find a dead one. */
-function manifests(addresses: readonly string[]): Document[] {
-  const health = { interval: '60s', failures: 3, successes: 1 };
+/** A pool of these engines; probes are so rare that it is not they who find a dead one, unless a test says otherwise. */
+function manifests(addresses: readonly string[], interval = '60s'): Document[] {
+  const health = { interval, failures: 3, successes: 1 };
   return [
     group('g', addresses, { models: ['m'], health, metrics: { interval: '60s', staleAfter: '600s' } }),
     policy('m', { backendRefs: [{ name: 'g' }], strategy: { type: 'RoundRobin' } }),
@@ -49,7 +49,8 @@ describe('an engine that is killed', () => {
 
   it('without fallbacks is told of by Envoy itself, and the picker’s books are right', async () => {
     const engine = await world.child('m');
-    const { client } = await serve();
+    // An engine whose very first probe fails is out until the next one, which must not take a minute then.
+    const { client } = await world.serve(manifests(world.addresses, '1s'));
     await engine.kill();
     expect((await client.chat('m')).status).toBe(503);
     await engine.restart();
